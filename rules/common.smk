@@ -1,0 +1,81 @@
+# Look-ups in the checked configuration; nothing is worked out here.
+
+import os
+import sys
+
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+from lingualift.configuration.loading import load_run
+from lingualift.errors import LingualiftError
+from lingualift.planning import STAGE_VERSIONS, Plan
+
+try:
+    plan = Plan(
+        load_run(
+            {key: value for key, value in config.items() if key != "pathvars"},
+            root=Path(os.path.relpath(workflow.basedir)),
+            file=str(workflow.configfiles[-1]) if workflow.configfiles else None,
+        )
+    )
+except LingualiftError as error:
+    raise WorkflowError(f"the configuration has mistakes:\n{error}") from None
+
+RUN = plan.configuration.run
+RESULTS = f"results/{RUN}"
+SEED = plan.configuration.seed
+
+for name, files in plan.missing_data().items():
+    logger.warning(
+        f"{name}: {len(files)} file(s) are not there, the first {files[0]}; the run can be planned, not run"
+    )
+
+
+def constraints():
+    """What each wildcard may be: the names of the configuration."""
+    sections = {
+        "corpus": plan.imported_corpora(),
+        "supplement": plan.translated_corpora(),
+        "dictionary": plan.configuration.dictionaries,
+        "augmentation": plan.configuration.augmentations,
+        "mixture": plan.configuration.mixtures,
+        "scratch": plan.scratch_models(),
+        "trained": plan.trained_models(),
+        "model": plan.configuration.models,
+        "system": plan.configuration.systems,
+        "benchmark": plan.configuration.benchmarks,
+        "table": plan.configuration.tables,
+        "figure": plan.configuration.figures,
+    }
+    named = {key: "|".join(map(re.escape, names)) or "none" for key, names in sections.items()}
+    return {**named, "shard": r"\d+"}
+
+
+def in_results(paths):
+    """Paths of the run, from the folder of the workflow; what is outside of the run stays as it is."""
+    if isinstance(paths, dict):
+        return {key: in_results(value) for key, value in paths.items()}
+    if isinstance(paths, str):
+        return paths if os.path.isabs(paths) else f"{RESULTS}/{paths}"
+    return [in_results(path) for path in paths]
+
+
+def there(inputs):
+    """Inputs without those from outside the run that are not there yet: their job says what is missing."""
+    inside = in_results(inputs)
+    return {
+        key: value
+        for key, value in inside.items()
+        if not isinstance(value, str) or value.startswith(RESULTS) or os.path.exists(value)
+    }
+
+
+def growing(amount):
+    """A resource that grows with each attempt."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def version(stage):
+    """The version of a stage's code, a parameter of its rule."""
+    return STAGE_VERSIONS[stage]
+
+

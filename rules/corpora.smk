@@ -1,0 +1,71 @@
+# Corpora and benchmarks: from the publishers' files to one clean, memory-mapped form.
+
+
+rule import_corpus:
+    input:
+        files=lambda wildcards: plan.raw_files("corpora", wildcards.corpus),
+    output:
+        folder=directory("<results>/corpora/{corpus}"),
+    log:
+        "<logs>/import_corpus/{corpus}.log",
+    benchmark:
+        "<benchmarks>/import_corpus/{corpus}.tsv"
+    threads: 2
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        settings=lambda wildcards: plan.corpus_settings(wildcards.corpus),
+        state=f"{RESULTS}/state/corpora/{{corpus}}",
+        version=version("import_corpus"),
+    message:
+        "Importing corpus {wildcards.corpus}"
+    script:
+        "../workflow/scripts/import_corpus.py"
+
+
+rule import_benchmark:
+    input:
+        files=lambda wildcards: plan.raw_files("benchmarks", wildcards.benchmark),
+    output:
+        folder=directory("<results>/benchmarks/{benchmark}"),
+    log:
+        "<logs>/import_benchmark/{benchmark}.log",
+    benchmark:
+        "<benchmarks>/import_benchmark/{benchmark}.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    params:
+        settings=lambda wildcards: plan.benchmark_settings(wildcards.benchmark),
+        state=f"{RESULTS}/state/benchmarks/{{benchmark}}",
+        version=version("import_corpus"),
+    message:
+        "Importing benchmark {wildcards.benchmark}"
+    script:
+        "../workflow/scripts/import_corpus.py"
+
+
+rule translate_supplement:
+    input:
+        unpack(lambda wildcards: there(plan.supplement_inputs(wildcards.supplement))),
+    output:
+        folder=directory("<results>/corpora/{supplement}"),
+    log:
+        "<logs>/translate_supplement/{supplement}.log",
+    benchmark:
+        "<benchmarks>/translate_supplement/{supplement}.tsv"
+    threads: 2
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(1440),
+    params:
+        settings=lambda wildcards: plan.supplement_settings(wildcards.supplement),
+        state=f"{RESULTS}/state/supplements/{{supplement}}",
+        seed=SEED,
+        version=version("translate_supplement"),
+    message:
+        "Translating English sentences for pairs with little text: {wildcards.supplement}"
+    script:
+        "../workflow/scripts/translate_supplement.py"

@@ -1,0 +1,73 @@
+# Models: pre-training and instruction tuning over packed shards.
+
+
+rule train_model:
+    input:
+        unpack(lambda wildcards: there(plan.model_inputs(wildcards.trained))),
+    output:
+        folder=directory("<results>/models/{trained}"),
+    log:
+        "<logs>/train_model/{trained}.log",
+    benchmark:
+        "<benchmarks>/train_model/{trained}.tsv"
+    threads: 2
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(1440),
+    params:
+        settings=lambda wildcards: plan.model_settings(wildcards.trained),
+        state=f"{RESULTS}/state/models/{{trained}}",
+        seed=SEED,
+        version=version("train_model"),
+    message:
+        "Training {wildcards.trained}"
+    script:
+        "../workflow/scripts/train_model.py"
+
+
+rule plot_training:
+    input:
+        model="<results>/models/{trained}",
+    output:
+        figure=report(
+            "<results>/figures/training/{trained}.png",
+            caption="../workflow/report/training.rst",
+            category="Training",
+            labels={"model": "{trained}"},
+        ),
+    log:
+        "<logs>/plot_training/{trained}.log",
+    benchmark:
+        "<benchmarks>/plot_training/{trained}.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        title="{trained}",
+        version=version("make_figure"),
+    message:
+        "Drawing the training curve of {wildcards.trained}"
+    script:
+        "../workflow/scripts/plot_training.py"
+
+
+rule convert_model:
+    input:
+        model=lambda wildcards: in_results(plan.model_folder(wildcards.model)),
+    output:
+        folder=directory("<results>/converted/{model}"),
+    log:
+        "<logs>/convert_model/{model}.log",
+    benchmark:
+        "<benchmarks>/convert_model/{model}.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        version=version("convert_model"),
+    message:
+        "Converting {wildcards.model} for CTranslate2"
+    script:
+        "../workflow/scripts/convert_model.py"

@@ -1,0 +1,3 @@
+"""Lingualift: lift a language model that knows a few languages well into a hundred."""
+
+__version__ = "0.1.0"

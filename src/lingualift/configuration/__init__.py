@@ -1,0 +1,1 @@
+"""The configuration: strict, cross-checked before anything runs."""

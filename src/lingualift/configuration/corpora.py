@@ -1,0 +1,277 @@
+"""Corpora as entries of the configuration, a class for each reader."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lingualift.configuration.base import Entry, LanguageCode
+from lingualift.configuration.corpus_base import (
+    INSTRUCTION_FIELDS,
+    INSTRUCTIONS,
+    MULTIWAY,
+    Corpus,
+    FieldName,
+    Languages,
+    MonolingualCorpus,
+    Pair,
+    PairedCorpus,
+    TableSource,
+    check_monolingual,
+)
+
+
+class LinesCorpus(MonolingualCorpus):
+    """Monolingual text, one a line."""
+
+    reader: Literal["lines"]
+    kind: Literal["monolingual"] = "monolingual"
+    files: str | None = Field(None, description="File names under `path`, with {language}; globs allowed.")
+
+    @model_validator(mode="after")
+    def _one_language_or_many(self) -> Self:
+        return check_monolingual(self)
+
+
+class AlignedCorpus(PairedCorpus):
+    """Two files a pair, aligned line by line."""
+
+    placeholders = frozenset(["language", "source", "target"])
+    reader: Literal["aligned"]
+    kind: Literal["parallel"] = "parallel"
+    files: str = Field(description="File names under `path`, with {language} and perhaps {source} and {target}.")
+
+    @model_validator(mode="after")
+    def _a_file_a_side(self) -> Self:
+        if "language" not in self._placeholders():
+            raise ValueError("'files' needs {language}, to tell the two sides apart")
+        self._require_pairs()
+        return self
+
+    def _pair_source(self, pair: Pair, table: Languages, data: Path, **codes: str) -> TableSource:
+        files = [self._expand(data, language=self._code(side, table), **codes)[0] for side in pair]
+        return TableSource(name="-".join(pair), languages=pair, files=tuple(files))
+
+
+class TmxCorpus(PairedCorpus):
+    """Translation memories, one or more files a pair; `codes` are those of their xml:lang."""
+
+    placeholders = frozenset(["source", "target"])
+    reader: Literal["tmx"]
+    kind: Literal["parallel"] = "parallel"
+    files: str | None = Field(None, description="File names under `path`, with {source} and {target}; globs allowed.")
+
+    @model_validator(mode="after")
+    def _which_pairs(self) -> Self:
+        self._require_pairs()
+        return self
+
+    def _pair_source(self, pair: Pair, table: Languages, data: Path, **codes: str) -> TableSource:
+        files = self._expand(data, **codes)
+        return TableSource(name="-".join(pair), languages=pair, files=files, fields=tuple(codes.values()))
+
+
+class MultiwayCorpus(Corpus):
+    """One file a language, aligned line by line over all languages."""
+
+    placeholders = frozenset(["language"])
+    reader: Literal["multiway"]
+    kind: Literal["parallel"] = "parallel"
+    files: str = Field(description="File names under `path`, with {language}.")
+
+    @model_validator(mode="after")
+    def _a_file_a_language(self) -> Self:
+        if "language" not in self._placeholders():
+            raise ValueError("'files' needs {language}")
+        return self
+
+    def _sources(self, covered: list[str], table: Languages, data: Path) -> list[TableSource]:
+        files = [self._expand(data, **self._file_codes(self._code(code, table)))[0] for code in covered]
+        return [TableSource(name=MULTIWAY, languages=tuple(covered), files=tuple(files))] if covered else []
+
+    def _file_codes(self, code: str) -> dict[str, str]:
+        return {"language": code}
+
+
+class FloresCorpus(MultiwayCorpus):
+    """FLORES: a folder named after its split, `<code>.<split>`; set `codes: flores200` for FLORES-200."""
+
+    placeholders = frozenset(["language", "split"])
+    reader: Literal["flores"]  # type: ignore[assignment]
+    codes: str | None = "flores101"
+    files: str = Field("{language}.{split}", description="File names under `path`, with {language} and {split}.")
+
+    def _file_codes(self, code: str) -> dict[str, str]:
+        return {"language": code, "split": Path(self.path).name}
+
+
+class NtrexCorpus(MultiwayCorpus):
+    """NTREX: `newstest2019-src.eng.txt` and `newstest2019-ref.<code>.txt`."""
+
+    placeholders = frozenset(["language", "part"])
+    reader: Literal["ntrex"]  # type: ignore[assignment]
+    codes: str | None = "ntrex"
+    files: str = Field("newstest2019-{part}.{language}.txt", description="File names; {part} is src or ref.")
+
+    def _file_codes(self, code: str) -> dict[str, str]:
+        return {"language": code, "part": "src" if code == "eng" else "ref"}
+
+
+class TatoebaCorpus(Corpus):
+    """Tatoeba test pairs against English, `tatoeba.<code>-eng.{<code>,eng}`."""
+
+    placeholders = frozenset(["language", "source"])
+    reader: Literal["tatoeba"]
+    kind: Literal["parallel"] = "parallel"
+    codes: str | None = "tatoeba"
+    files: str = "tatoeba.{source}-eng.{language}"
+
+    def _sources(self, covered: list[str], table: Languages, data: Path) -> list[TableSource]:
+        sources = []
+        for code in [code for code in covered if code != "en" and "en" in covered]:
+            other = self._code(code, table)
+            files = [self._expand(data, source=other, language=side)[0] for side in (other, "eng")]
+            sources.append(TableSource(name=f"{code}-en", languages=(code, "en"), files=tuple(files)))
+        return sources
+
+
+class _Records(PairedCorpus):
+    """Files of records: monolingual by `text_field`, parallel by `columns`, or by `text_field` with {language}."""
+
+    placeholders = frozenset(["language", "source", "target"])
+    kind: Literal["monolingual", "parallel"] = "monolingual"
+    files: str | None = Field(None, description="File names under `path`, with {language}, or {source} and {target}.")
+    language: LanguageCode | None = Field(None, description="The language of a monolingual corpus of one.")
+    text_field: FieldName | None = Field(None, description="Field of the text; dots descend; may hold {language}.")
+    columns: dict[LanguageCode, FieldName] | None = Field(
+        None, description="Field of each language of the records; or of `source` and `target`, for many pairs."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _imply_kind(cls, values: object) -> object:
+        if isinstance(values, dict) and "kind" not in values:
+            parallel = any(values.get(key) for key in ("columns", "pair", "pairs"))
+            parallel = parallel or "{source}" in f"{values.get('path')}{values.get('files')}"
+            return {**values, "kind": "parallel" if parallel else "monolingual"}
+        return values
+
+    @model_validator(mode="after")
+    def _fields_fit_kind(self) -> Self:
+        if (self.text_field is None) == (self.columns is None):
+            raise ValueError("give either 'text_field' or 'columns'")
+        if self.kind == "monolingual":
+            if self.columns is not None:
+                raise ValueError("'columns' is for parallel corpora; give 'text_field'")
+            return check_monolingual(self)
+        if "language" in self._placeholders():
+            raise ValueError("'files' of a parallel corpus may hold {source} and {target}, not {language}")
+        if self.columns is not None and not self._by_side() and self._placeholders():
+            raise ValueError("beside {source} and {target} in 'files', 'columns' are those of source and target")
+        if self.columns is not None and len(self.columns) < 2:
+            raise ValueError("'columns' needs two languages or more")
+        if self.columns is None and "{language}" not in str(self.text_field):
+            raise ValueError("a parallel corpus needs 'columns', or {language} in 'text_field'")
+        if self.columns is None or self._by_side():
+            self._require_pairs()
+        return self
+
+    def _by_side(self) -> bool:
+        return self.columns is not None and set(self.columns) == {"source", "target"}
+
+    def _knows(self, code: str, table: Languages) -> bool:
+        in_columns = self.columns is None or self._by_side() or code in self.columns
+        return super()._knows(code, table) and self.language in (None, code) and in_columns
+
+    def _sources(self, covered: list[str], table: Languages, data: Path) -> list[TableSource]:
+        if self.kind == "monolingual":
+            return [self._source((c,), table, data, language=self._code(c, table)) for c in covered]
+        if self.columns is not None and not self._by_side():
+            return [self._source(tuple(covered), table, data)] if len(covered) > 1 else []
+        return super()._sources(covered, table, data)
+
+    def _pair_source(self, pair: Pair, table: Languages, data: Path, **codes: str) -> TableSource:
+        return self._source(pair, table, data, **codes)
+
+    def _source(self, languages: tuple[str, ...], table: Languages, data: Path, **codes: str) -> TableSource:
+        if self.columns is not None:
+            fields = tuple(self.columns[key] for key in (("source", "target") if self._by_side() else languages))
+        elif isinstance(self.text_field, int):
+            fields = (self.text_field,)
+        else:
+            fields = tuple(str(self.text_field).format(language=self._code(code, table)) for code in languages)
+        name = "-".join(languages) if len(languages) < 3 else MULTIWAY
+        return TableSource(name=name, languages=languages, files=self._expand(data, **codes), fields=fields)
+
+
+class TsvCorpus(_Records):
+    """Separated values without quoting; fields are positions from 0, or names of the header."""
+
+    reader: Literal["tsv"]
+    header: bool = False
+    separator: str = Field("\t", min_length=1, max_length=1)
+
+    @model_validator(mode="after")
+    def _names_need_a_header(self) -> Self:
+        fields = [self.text_field] if self.columns is None else list(self.columns.values())
+        if not self.header and not all(isinstance(field, int) for field in fields):
+            raise ValueError("fields by name need 'header: true'; else give positions from 0")
+        return self
+
+
+class JsonlCorpus(_Records):
+    """JSON objects, one a line, or one JSON array of them."""
+
+    reader: Literal["jsonl"]
+
+
+class ParquetCorpus(_Records):
+    """Parquet files."""
+
+    reader: Literal["parquet"]
+
+
+class Hub(Entry):
+    """Where to fetch a data set from, once."""
+
+    name: str = Field(description="<owner>/<data set> on the Hugging Face hub.")
+    revision: str = Field(description="Commit: what is fetched never changes.")
+    configuration: str | None = Field(None, description="The data set's configuration (subset).")
+
+
+class DatasetsCorpus(_Records):
+    """A data set saved by the datasets library (`save_to_disk`)."""
+
+    reader: Literal["datasets"]
+    split: str | None = Field("train", description="The split, where splits were saved together.")
+    hub: Hub | None = None
+
+
+class AlpacaCorpus(Corpus):
+    """Instructions in Alpaca's JSON: instruction, input (may be empty) and output."""
+
+    reader: Literal["alpaca"]
+    kind: Literal["instructions"] = "instructions"
+    language: LanguageCode | None = None
+
+    def _sources(self, covered: list[str], table: Languages, data: Path) -> list[TableSource]:
+        languages = (self.language,) if self.language else ()
+        files = self._expand(data)
+        return [TableSource(name=INSTRUCTIONS, languages=languages, files=files, fields=INSTRUCTION_FIELDS)]
+
+
+AnyCorpus = Annotated[
+    LinesCorpus
+    | AlignedCorpus
+    | MultiwayCorpus
+    | FloresCorpus
+    | NtrexCorpus
+    | TsvCorpus
+    | JsonlCorpus
+    | TmxCorpus
+    | TatoebaCorpus
+    | ParquetCorpus
+    | DatasetsCorpus
+    | AlpacaCorpus,
+    Field(discriminator="reader"),
+]

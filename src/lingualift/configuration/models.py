@@ -1,0 +1,139 @@
+"""Entries for models: where a model comes from, and the recipes that train it."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from lingualift.configuration.base import Entry, Name
+
+
+class Scratch(Entry):
+    """A small Llama with fresh weights and a byte-level BPE tokenizer of its own."""
+
+    vocabulary: PositiveInt = Field(6000, description="Tokens of the tokenizer, special tokens included.")
+    hidden: PositiveInt = 192
+    layers: PositiveInt = 4
+    heads: PositiveInt | None = Field(None, description="Attention heads; one for every 64 hidden units by default.")
+    intermediate: PositiveInt | None = Field(
+        None, description="Width of the feed-forward layers; 8/3 hidden by default."
+    )
+    context: PositiveInt = Field(1024, description="Longest sequence, in tokens.")
+    tokenizer_mixture: Name | None = Field(
+        None, description="Mixture whose text the tokenizer learns; that of the pre-training by default."
+    )
+    tokenizer_entries: PositiveInt = Field(200_000, description="At most so many entries are read for the tokenizer.")
+
+    @property
+    def num_heads(self) -> int:
+        return self.heads or max(1, self.hidden // 64)
+
+    @property
+    def intermediate_size(self) -> int:
+        return self.intermediate or (8 * self.hidden // 3 + 63) // 64 * 64
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "Scratch":
+        if self.hidden % self.num_heads:
+            raise ValueError(f"hidden ({self.hidden}) is not a multiple of heads ({self.num_heads})")
+        return self
+
+
+class Stage(Entry):
+    """One training stage: what is learnt, and how."""
+
+    mixture: Name
+    recipe: Name
+
+
+class Hub(Entry):
+    """A model of the Hugging Face hub, downloaded by the rule ``fetch_model`` and by nothing else."""
+
+    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    revision: str = Field(
+        pattern=r"^[0-9a-f]{40}$", description="The commit: what is downloaded is then always the same."
+    )
+
+
+class Model(Entry):
+    """A base and the one stage laid on it.
+
+    A base is ``scratch``, a local ``path``, a ``hub`` model, or another model (``from``); ``scratch`` is
+    trained by ``pretrain`` at once, a base that exists needs no stage.
+    """
+
+    scratch: Scratch | None = None
+    path: str | None = Field(None, description="Folder of a transformers model, relative to the data folder.")
+    hub: Hub | None = None
+    from_: Name | None = Field(None, alias="from", description="Another model of this configuration.")
+    pretrain: Stage | None = None
+    finetune: Stage | None = None
+    ablates: Name | None = Field(None, description="The model of which this one is an ablation: one stage differs.")
+
+    @model_validator(mode="after")
+    def _one_base_one_stage(self) -> "Model":
+        bases = [key for key in ("scratch", "path", "hub", "from_") if getattr(self, key) is not None]
+        if len(bases) != 1:
+            raise ValueError("exactly one of scratch, path, hub, from is needed")
+        if self.pretrain and self.finetune:
+            raise ValueError("one stage a model: give the finetuned model a name of its own, with `from`")
+        if self.scratch and not self.pretrain:
+            raise ValueError("scratch needs pretrain: a model with random weights is of no use")
+        if self.from_ and not self.stage:
+            raise ValueError("from needs pretrain or finetune")
+        return self
+
+    @property
+    def stage(self) -> Stage | None:
+        """The stage that makes this model, if any."""
+        return self.pretrain or self.finetune
+
+    @property
+    def stage_kind(self) -> str:
+        """How this model is made: ``pretrain``, ``finetune`` or ``base``."""
+        return "pretrain" if self.pretrain else "finetune" if self.finetune else "base"
+
+
+class Recipe(Entry):
+    """Hyperparameters of one training stage and how it is spread over devices."""
+
+    learning_rate: PositiveFloat
+    schedule: Literal["cosine", "linear", "constant", "inverse_sqrt"] = "cosine"
+    warmup: float = Field(0.03, ge=0, description="Share of the steps (below 1) or number of steps.")
+    epochs: PositiveFloat = 1
+    max_steps: PositiveInt | None = None
+    batch: PositiveInt = Field(description="Blocks in one optimiser step, over all devices and accumulation.")
+    device_batch: PositiveInt | None = Field(None, description="Blocks a device takes at once; `batch` by default.")
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 for none.")
+    beta2: float = Field(0.999, gt=0, lt=1)
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the hardware multiplies it natively, float32 elsewhere."
+    )
+    parallelism: Literal["none", "ddp", "zero1", "zero2", "zero3", "fsdp"] = "none"
+    nodes: PositiveInt = 1
+    devices: PositiveInt = Field(1, description="Devices (GPUs, or processes on CPU) a node.")
+    gradient_checkpointing: bool = False
+    fused_optimizer: bool = True
+    compile: bool = Field(False, description="torch.compile.")
+    liger: bool = Field(False, description="Liger kernels; on a GPU only.")
+    log_every: PositiveInt = 10
+    checkpoint_every: PositiveInt = Field(200, description="Optimiser steps between checkpoints.")
+    keep_checkpoints: PositiveInt = 2
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> "Recipe":
+        ranks = self.nodes * self.devices
+        device_batch = self.device_batch or max(1, self.batch // ranks)
+        if self.batch % (device_batch * ranks):
+            raise ValueError(
+                f"batch ({self.batch}) is not a multiple of device_batch x devices x nodes ({device_batch} x {ranks})"
+            )
+        if self.parallelism == "none" and ranks > 1:
+            raise ValueError("parallelism none runs on one device: choose ddp, zero1, zero2, zero3 or fsdp")
+        return self
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches in one optimiser step."""
+        ranks = self.nodes * self.devices
+        return self.batch // ((self.device_batch or max(1, self.batch // ranks)) * ranks)

@@ -1,0 +1,156 @@
+"""The whole configuration: every noun, and every reference between them resolved."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from lingualift.configuration.base import Entry, LanguageCode, Name
+from lingualift.configuration.corpora import AnyCorpus
+from lingualift.configuration.evaluation import BUILT_IN_METRICS, Directions, Figure, Metric, Table
+from lingualift.configuration.lexicons import Augmentation, Dictionary
+from lingualift.configuration.mixtures import Mixture
+from lingualift.configuration.models import Model, Recipe
+
+
+class TranslatedCorpus(Entry):
+    """English sentences translated for the pairs that have too few (LLaMAX, Algorithm 1).
+
+    Every pair of languages that has fewer than ``minimum`` rows in the corpora ``of`` gets as many English
+    sentences as it lacks, translated by ``system`` into the sides that are not English.
+    """
+
+    reader: Literal["translated"]
+    kind: Literal["parallel"] = "parallel"
+    source: Name = Field(description="Monolingual English corpus; not one that a mixture holds as English text.")
+    system: Name = Field(description="The system that translates.")
+    of: tuple[Name, ...] = Field(min_length=1, description="The parallel corpora whose pairs are counted.")
+    minimum: PositiveInt = 25_000
+    languages: tuple[LanguageCode, ...] | None = None
+
+
+CorpusEntry = Annotated[AnyCorpus | TranslatedCorpus, Field(discriminator="reader")]
+
+
+class System(Entry):
+    """Something that translates: a model, the prompt it is asked with, and how it is decoded."""
+
+    model: Name
+    prompt: Name = "alpaca"
+    beam: PositiveInt = 4
+    length_penalty: float = 1.0
+    max_new_tokens: PositiveInt = Field(256, description="No translation is longer, whatever its source.")
+    max_ratio: PositiveFloat = Field(3.0, description="Nor than so many times its source, in tokens, and 16 more.")
+    engine: Literal["auto", "transformers", "ctranslate2"] = Field(
+        "auto", description="auto: CTranslate2 on a CPU where it knows the architecture, transformers otherwise."
+    )
+    precision: Literal["float32", "bfloat16", "float16", "int8"] = "float32"
+    batch: PositiveInt = 32
+
+
+class Benchmark(Entry):
+    """Test data, and the directions that are translated."""
+
+    test: AnyCorpus
+    directions: Directions = Directions("all")
+    limit: PositiveInt | None = Field(None, description="Only the first so many sentences.")
+    shards: PositiveInt = Field(1, description="Jobs that the directions are spread over.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_test(cls, values: Any) -> Any:
+        """In a file the keys of the reader stand beside those of the benchmark."""
+        if not isinstance(values, dict) or "test" in values:
+            return values
+        own = {key: values[key] for key in ("directions", "limit", "shards") if key in values}
+        return {**own, "test": {key: value for key, value in values.items() if key not in own}}
+
+
+class Configuration(Entry):
+    """One run: its languages, data, models, and what is measured of them."""
+
+    run: Name
+    data: str = Field(description="The folder that every relative path of the data starts from.")
+    seed: NonNegativeInt = 17
+    languages: tuple[LanguageCode, ...] = Field(min_length=2)
+    languages_file: str = "config/languages.tsv"
+    prompts_file: str = "config/prompts.yaml"
+    corpora: dict[Name, CorpusEntry] = {}
+    dictionaries: dict[Name, Dictionary] = {}
+    augmentations: dict[Name, Augmentation] = {}
+    mixtures: dict[Name, Mixture] = {}
+    recipes: dict[Name, Recipe] = {}
+    models: dict[Name, Model] = {}
+    systems: dict[Name, System] = {}
+    benchmarks: dict[Name, Benchmark] = {}
+    metrics: dict[Name, Metric] = {}
+    tables: dict[Name, Table] = {}
+    figures: dict[Name, Figure] = {}
+
+
+class Reference(Entry):
+    """A name that stands for an entry elsewhere: where it is written, and in which section it has to be."""
+
+    place: tuple[str | int, ...]
+    name: str
+    section: str
+
+
+def references(configuration: Configuration) -> Iterator[Reference]:
+    """Every name in the configuration that stands for an entry of another section."""
+    for name, corpus in configuration.corpora.items():
+        if isinstance(corpus, TranslatedCorpus):
+            at = ("corpora", name)
+            yield _reference(at, "source", corpus.source, "corpora")
+            yield _reference(at, "system", corpus.system, "systems")
+            for number, other in enumerate(corpus.of):
+                yield Reference(place=(*at, "of", number), name=other, section="corpora")
+    for name, augmentation in configuration.augmentations.items():
+        at = ("augmentations", name)
+        yield _reference(at, "dictionary", augmentation.dictionary, "dictionaries")
+        yield _reference(at, "source", augmentation.source, "corpora")
+    for name, mixture in configuration.mixtures.items():
+        yield _reference(("mixtures", name), "prompt", mixture.prompt, "prompts")
+        for number, component in enumerate(mixture.components):
+            at = ("mixtures", name, "components", number)
+            if component.corpus is not None:
+                yield _reference(at, "corpus", component.corpus, "corpora")
+            if component.augmentation is not None:
+                yield _reference(at, "augmentation", component.augmentation, "augmentations")
+    for name, model in configuration.models.items():
+        at = ("models", name)
+        if model.from_ is not None:
+            yield _reference(at, "from", model.from_, "models")
+        if model.ablates is not None:
+            yield _reference(at, "ablates", model.ablates, "models")
+        if model.stage is not None:
+            yield _reference((*at, model.stage_kind), "mixture", model.stage.mixture, "mixtures")
+            yield _reference((*at, model.stage_kind), "recipe", model.stage.recipe, "recipes")
+        if model.scratch is not None and model.scratch.tokenizer_mixture is not None:
+            yield _reference((*at, "scratch"), "tokenizer_mixture", model.scratch.tokenizer_mixture, "mixtures")
+    for name, system in configuration.systems.items():
+        yield _reference(("systems", name), "model", system.model, "models")
+        yield _reference(("systems", name), "prompt", system.prompt, "prompts")
+    yield from _shown(configuration)
+
+
+def _shown(configuration: Configuration) -> Iterator[Reference]:
+    """The references of tables and figures."""
+    shown: Mapping[str, Mapping[str, Table | Figure]] = {
+        "tables": configuration.tables,
+        "figures": configuration.figures,
+    }
+    for section, entries in shown.items():
+        for name, entry in entries.items():
+            for key in ("systems", "benchmarks"):
+                for number, other in enumerate(getattr(entry, key)):
+                    yield Reference(place=(section, name, key, number), name=other, section=key)
+            metrics = entry.metrics if isinstance(entry, Table) else (entry.metric,)
+            for number, metric in enumerate(metrics):
+                place = (section, name, "metrics", number) if isinstance(entry, Table) else (section, name, "metric")
+                if metric not in BUILT_IN_METRICS:
+                    yield Reference(place=place, name=metric, section="metrics")
+
+
+def _reference(at: tuple[str | int, ...], key: str, name: str, section: str) -> Reference:
+    return Reference(place=(*at, key), name=name, section=section)

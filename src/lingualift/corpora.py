@@ -1,0 +1,388 @@
+"""Importing corpora: raw files of any format in, one checked and memory-mappable form out.
+
+The form, a folder: ``tables/<name>.arrow``, Arrow IPC files of ``large_string`` columns named by language, null where
+a cell was dropped; and ``manifest.json``, whose ``tables`` say for each its name, languages, rows, valid cells by
+language, good pairs by "<a>-<b>", whether it is directed (columns source and target), and what the loss is on.
+"""
+
+import multiprocessing
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from lingualift.configuration.corpora import AnyCorpus
+from lingualift.configuration.corpus_base import INSTRUCTION_FIELDS, INSTRUCTIONS, MULTIWAY, TableSource
+from lingualift.errors import InputError
+from lingualift.files import atomic_path, checksum, fingerprint, read_json, write_json
+from lingualift.languages import Language
+from lingualift.manifests import Manifest, load_manifest
+from lingualift.readers import read_table
+from lingualift.readers.batches import BATCH_ROWS, EMPTY, LENGTH_RATIO, Batch, Cleaned, clean, good_pair_mask
+
+__all__ = ["IMPORT_VERSION", "TableWriter", "corpus_tables", "good_pair_mask", "import_corpus", "open_table"]
+
+# Raised whenever the same raw files would come out otherwise.
+IMPORT_VERSION = 1
+
+
+class TableWriter:
+    """Writes an Arrow IPC file in record batches of 16,384 rows, whatever the size of what comes in."""
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._schema = pa.schema([(name, pa.large_string()) for name in names])
+        self._writer = pa.ipc.new_file(str(path), self._schema)
+        self._waiting: list[pa.RecordBatch] = []
+        self._num_waiting = 0
+
+    def __enter__(self) -> "TableWriter":
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is None:
+            self._flush(1)
+        self._writer.close()
+
+    def add(self, columns: Sequence[pa.Array]) -> None:
+        """Append rows: a ``large_string`` array a column."""
+        self._waiting.append(pa.record_batch(list(columns), schema=self._schema))
+        self._num_waiting += len(columns[0])
+        if self._num_waiting >= BATCH_ROWS:
+            self._flush(BATCH_ROWS)
+
+    def _flush(self, least: int) -> None:
+        """Write full batches while ``least`` rows wait."""
+        table = pa.Table.from_batches(self._waiting, self._schema).combine_chunks()
+        start = 0
+        while len(table) - start >= least:
+            for batch in table.slice(start, BATCH_ROWS).combine_chunks().to_batches():
+                self._writer.write_batch(batch)
+            start += BATCH_ROWS
+        rest = table.slice(start)
+        self._waiting, self._num_waiting = rest.to_batches(), len(rest)
+
+
+def import_corpus(
+    corpus: AnyCorpus,
+    *,
+    languages: Sequence[str],
+    table: Mapping[str, Language],
+    data: Path,
+    out: Path,
+    work: Path,
+    workers: int = 1,
+    strict: bool = False,
+) -> Manifest:
+    """Import a corpus into the folder ``out``, atomically.
+
+    A finished table waits in ``work``; an import that was killed goes on after the last of them, as long as neither
+    the settings nor the raw files have changed.
+
+    Args:
+        languages: the run's languages; the corpus' own subset of them is imported.
+        table: all languages, by code.
+        data: the folder that the corpus' path starts from.
+        work: a folder of this corpus alone, on the same file system as ``out`` if linking is to save a copy.
+        workers: how many tables to read at a time.
+        strict: for benchmarks: a bad row is an error and none is dropped.
+
+    Raises:
+        InputError: a missing or broken file, sides that are not aligned, too many bad rows (more than the corpus'
+            ``max_dropped``), or any when ``strict``; with file and line.
+        LingualiftError: the corpus has none of the languages.
+    """
+    sources = corpus.tables(languages, table, data)
+    manifest = Manifest("corpus", corpus.model_dump(mode="json") | {"strict": strict, "version": IMPORT_VERSION})
+    for source in sources:
+        _require_files(source)
+    work.mkdir(parents=True, exist_ok=True)
+    states: dict[str, dict[str, Any]] = {}
+    for source in sources:
+        if state := _finished(corpus, source, work, strict):
+            states[source.name] = state
+    todo = [source for source in sources if source.name not in states]
+    states |= _import_tables(corpus, todo, work, strict, workers)
+
+    manifest.details |= {"corpus_kind": corpus.kind, "tables": [states[source.name]["table"] for source in sources]}
+    for source in sources:
+        state = states[source.name]
+        manifest.counts.update({"tables": 1, "rows read": state["read"], "rows": state["table"]["rows"]})
+        manifest.dropped.update(state["dropped"])
+        manifest.inputs.update(state["inputs"])
+    with atomic_path(out) as part:
+        (part / "tables").mkdir(parents=True)
+        for source in sources:
+            _link(work / f"{source.name}.arrow", part / "tables" / f"{source.name}.arrow")
+        manifest.save(part / "manifest.json")
+    return manifest
+
+
+def open_table(folder: str | Path, name: str) -> pa.Table:
+    """Open a table of an imported corpus by memory map: it costs no memory until it is read.
+
+    Raises:
+        InputError: there is no such table, or it is broken.
+    """
+    path = Path(folder) / "tables" / f"{name}.arrow"
+    if not path.is_file():
+        raise InputError(path, "no such table")
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except pa.ArrowInvalid as error:
+        raise InputError(path, f"broken table: {error}") from error
+
+
+def corpus_tables(folder: str | Path) -> list[dict[str, Any]]:
+    """What the tables of an imported corpus are, from its manifest."""
+    return load_manifest(Path(folder) / "manifest.json")["tables"]
+
+
+def _import_tables(
+    corpus: AnyCorpus, sources: list[TableSource], work: Path, strict: bool, workers: int
+) -> dict[str, dict[str, Any]]:
+    """Import what is not finished, perhaps in several processes."""
+    progress: Any = tqdm(total=len(sources), desc="importing", unit="table", disable=not sources)
+    states = {}
+    with progress:
+        if workers <= 1 or len(sources) <= 1:
+            for source in sources:
+                states[source.name] = _import_table(corpus, source, work, strict)
+                progress.update()
+            return states
+        # Forked, since a spawned process would run the calling script again.
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(min(workers, len(sources)), mp_context=context) as pool:
+            futures = {pool.submit(_import_apart, corpus, source, work, strict): source.name for source in sources}
+            try:
+                for future in as_completed(futures):
+                    state = future.result()
+                    if isinstance(state, _Failure):
+                        raise InputError(state.path, state.message, line=state.line)
+                    states[futures[future]] = state
+                    progress.update()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    return states
+
+
+class _Failure(NamedTuple):
+    """An :class:`InputError` on its way out of a process, since it cannot be pickled."""
+
+    path: str
+    message: str
+    line: int | None
+
+
+def _import_apart(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool) -> dict[str, Any] | _Failure:
+    """Import one table in a process of its own."""
+    try:
+        return _import_table(corpus, source, work, strict)
+    except InputError as error:
+        place = error.path if error.line is None else f"{error.path}:{error.line}"
+        return _Failure(error.path, str(error).removeprefix(f"{place}: "), error.line)
+
+
+def _import_table(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool) -> dict[str, Any]:
+    """Read one table into ``work`` and note what came of it beside it."""
+    before = _state_name(corpus, source, strict)
+    path, notes = work / f"{source.name}.arrow", work / f"{source.name}.json"
+    # First, or notes of other settings might be found beside the new table.
+    notes.unlink(missing_ok=True)
+    names = INSTRUCTION_FIELDS if source.name == INSTRUCTIONS else source.languages
+    account = _Account(corpus, source, strict)
+    with atomic_path(path) as part, TableWriter(part, names) as writer:
+        for batch in read_table(corpus, source):
+            if corpus.limit is not None:
+                batch = batch.head(corpus.limit - account.read)
+            writer.add(account.sift(batch))
+            if account.read == corpus.limit:
+                break
+        account.check()
+    inputs = {str(file): checksum(file) for file in _raw_files(source)}
+    state = {
+        "fingerprint": before,
+        "read": account.read,
+        "table": account.entry(),
+        "dropped": dict(account.dropped),
+        "inputs": inputs,
+    }
+    write_json(state, notes)
+    return state
+
+
+class _Account:
+    """Sifts the rows of one table and counts what stays and what goes."""
+
+    def __init__(self, corpus: AnyCorpus, source: TableSource, strict: bool) -> None:
+        self.source, self.strict = source, strict
+        self.max_characters = None if strict else corpus.max_characters
+        self.max_ratio = None if strict or corpus.kind != "parallel" else corpus.max_length_ratio
+        self.max_dropped = corpus.max_dropped
+        self.instructions = source.name == INSTRUCTIONS
+        self.multiway = source.name == MULTIWAY
+        self.names = INSTRUCTION_FIELDS if self.instructions else source.languages
+        self.read = self.rows = 0
+        self.dropped: Counter[str] = Counter()
+        self.valid = np.zeros(len(self.names), dtype=np.int64)
+        self.pairs: Counter[str] = Counter()
+        self._lost = np.zeros(len(self.names), dtype=np.int64)
+        self._first: dict[str, tuple[Path, int]] = {}
+
+    def sift(self, batch: Batch) -> list[pa.Array]:
+        """The good rows of a batch; of a multi-way one all rows, their bad cells null."""
+        self.read += len(batch)
+        columns = [
+            clean(column, null_reason=batch.null_reason, max_characters=self.max_characters) for column in batch.columns
+        ]
+        if self.instructions:
+            columns = [_allow_empty(c) if name == "input" else c for name, c in zip(self.names, columns, strict=True)]
+        if self.strict:
+            self._refuse(batch, columns)
+        if self.multiway:
+            return self._sift_cells(batch, columns)
+        return self._sift_rows(batch, columns)
+
+    def check(self) -> None:
+        """Refuse a table of which too much was lost.
+
+        Raises:
+            InputError: with the commonest reason and the first line dropped for it.
+        """
+        if not self.read:
+            raise InputError(self.source.files[0], "holds no text")
+        worst = int(self._lost.argmax())
+        lost = int(self._lost[worst])
+        if lost <= self.max_dropped * self.read:
+            return
+        ours = [key for key in self.dropped if not self.multiway or key.endswith(f"({self.names[worst]})")]
+        reason = max(ours, key=lambda key: self.dropped[key])
+        path, line = self._first[reason]
+        raise InputError(
+            path,
+            f"{lost:,} of {self.read:,} rows dropped, more than max_dropped = {self.max_dropped}; "
+            f"mostly: {reason}, {self.dropped[reason]:,} times, here first",
+            line=line,
+        )
+
+    def entry(self) -> dict[str, Any]:
+        """The table's entry in the manifest."""
+        languages = list(self.source.languages)
+        valid = dict.fromkeys(languages, self.rows)
+        if not self.instructions:
+            valid = dict(zip(languages, self.valid.tolist(), strict=True))
+        return {
+            "name": self.source.name,
+            "languages": languages,
+            "rows": self.rows,
+            "valid": valid,
+            "pairs": {}
+            if self.instructions
+            else {"-".join(p): self.pairs["-".join(p)] for p in combinations(languages, 2)},
+            "max_length_ratio": self.max_ratio,
+            "directed": False,
+            "loss": "all",
+        }
+
+    def _refuse(self, batch: Batch, columns: list[Cleaned]) -> None:
+        bad = [(int(np.flatnonzero(~c.valid)[0]), index) for index, c in enumerate(columns) if not c.valid.all()]
+        if bad:
+            row, index = min(bad)
+            raise InputError(batch.files[index], f"{columns[index].reason(row)}", line=batch.lines[row])
+
+    def _sift_cells(self, batch: Batch, columns: list[Cleaned]) -> list[pa.Array]:
+        self.rows += len(batch)
+        for index, column in enumerate(columns):
+            for reason, cells in column.bad.items():
+                self._note(f"{reason} ({self.names[index]})", cells, batch, index)
+            self._lost[index] += (~column.valid).sum()
+        lengths = np.stack([column.lengths for column in columns])
+        self.valid += (lengths > 0).sum(axis=1)
+        for first in range(len(columns) - 1):
+            good = good_pair_mask(lengths[first], lengths[first + 1 :], self.max_ratio).sum(axis=1)
+            for second, count in enumerate(good.tolist(), first + 1):
+                self.pairs[f"{self.names[first]}-{self.names[second]}"] += count
+        return [column.text for column in columns]
+
+    def _sift_rows(self, batch: Batch, columns: list[Cleaned]) -> list[pa.Array]:
+        good = np.ones(len(batch), dtype=bool)
+        for index, column in enumerate(columns):
+            for reason, cells in column.bad.items():
+                # A row is dropped once, for the first thing wrong with it.
+                self._note(f"{reason} ({self.names[index]})", cells & good, batch, index)
+                good &= ~cells
+        if len(columns) == 2:
+            fair = good_pair_mask(columns[0].lengths, columns[1].lengths, self.max_ratio)
+            self._note(f"{LENGTH_RATIO} ({'-'.join(self.names)})", good & ~fair, batch, 0)
+            good &= fair
+            self.pairs["-".join(self.names)] += int(good.sum())
+        kept = int(good.sum())
+        self.rows += kept
+        self.valid += kept
+        self._lost += len(batch) - kept
+        texts = [column.text for column in columns]
+        return texts if kept == len(batch) else [text.filter(pa.array(good)) for text in texts]
+
+    def _note(self, key: str, cells: np.ndarray, batch: Batch, index: int) -> None:
+        if count := int(cells.sum()):
+            self.dropped[key] += count
+            self._first.setdefault(key, (batch.files[index], batch.lines[int(cells.argmax())]))
+
+
+def _allow_empty(column: Cleaned) -> Cleaned:
+    """The column with its empty cells good: an instruction without input."""
+    empty = column.bad.get(EMPTY)
+    if empty is None:
+        return column
+    texts = np.where(empty, "", None)
+    filled = pa.array(texts.tolist(), pa.large_string())
+    bad = {reason: cells for reason, cells in column.bad.items() if reason != EMPTY}
+    return Cleaned(pc.coalesce(column.text, filled), column.lengths, bad)
+
+
+def _raw_files(source: TableSource) -> list[Path]:
+    """The files themselves, where a source may be a folder."""
+    return [
+        file
+        for path in source.files
+        for file in (sorted(path.rglob("*")) if path.is_dir() else [path])
+        if file.is_file()
+    ]
+
+
+def _require_files(source: TableSource) -> None:
+    for path in source.files:
+        if not path.exists():
+            raise InputError(path, f"no such file, wanted for '{source.name}'")
+
+
+def _state_name(corpus: AnyCorpus, source: TableSource, strict: bool) -> str:
+    """What a table depends on; `languages` and `pairs` only choose tables."""
+    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _raw_files(source)]
+    settings = corpus.model_dump(mode="json", exclude={"languages", "pairs", "max_dropped"})
+    return fingerprint([IMPORT_VERSION, settings, source.name, source.languages, source.fields, strict, stats])
+
+
+def _finished(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool) -> dict[str, Any] | None:
+    """What an earlier import noted of a table, if it still holds."""
+    path = work / f"{source.name}.json"
+    if not (path.is_file() and (work / f"{source.name}.arrow").is_file()):
+        return None
+    state = read_json(path)
+    return state if state["fingerprint"] == _state_name(corpus, source, strict) else None
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

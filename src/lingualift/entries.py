@@ -1,0 +1,163 @@
+"""Entries: the text of any part of a mixture's training order, read from the corpora's tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lingualift.configuration.prompts import Prompt
+from lingualift.corpora import good_pair_mask, open_table
+from lingualift.mixing import MixturePlan, Stream
+
+
+@lru_cache(maxsize=256)
+def _open(folder: str, table: str) -> pa.Table:
+    return open_table(Path(folder), table)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A run of training entries, in their order.
+
+    Attributes:
+        texts: one a place; empty where the line was dropped.
+        learn_from: character from which tokens are learnt: 0 for all.
+        apart: whether the text before the boundary is a prompt, to be tokenised apart from its answer, as it
+            will be when the model is asked.
+        boundaries: character at which the second language of a pair begins; 0 where there is one language.
+        streams: number of the stream of each.
+        swapped: whether the second language of the stream comes first.
+        dropped: places whose line cannot be used, by reason.
+    """
+
+    texts: list[str]
+    learn_from: np.ndarray
+    boundaries: np.ndarray
+    apart: np.ndarray
+    streams: np.ndarray
+    swapped: np.ndarray
+    dropped: dict[str, int]
+
+
+class EntryReader:
+    """Reads the entries of a mixture by their place in the order.
+
+    Args:
+        plan: the streams and their order.
+        folders: the corpus folder of each source.
+        prompt: template of instructions and translation prompts.
+        names: the English name of each language, for translation prompts.
+        max_ratios: for each source, the largest ratio of lengths that a pair may have.
+    """
+
+    def __init__(
+        self,
+        plan: MixturePlan,
+        *,
+        folders: Mapping[str, Path],
+        prompt: Prompt,
+        names: Mapping[str, str],
+        max_ratios: Mapping[str, float] | None = None,
+    ) -> None:
+        self.plan, self.folders, self.prompt, self.names = plan, folders, prompt, names
+        self.max_ratios = max_ratios or {}
+
+    def read(self, start: int, stop: int) -> Entries:
+        """The entries at the places ``start`` to ``stop`` of the order."""
+        streams, numbers = self.plan.order(start, stop)
+        size = stop - start
+        texts: list[str] = [""] * size
+        learn_from, boundaries = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        apart, swapped, dropped = np.zeros(size, bool), np.zeros(size, bool), dict[str, int]()
+        by_stream = np.argsort(streams, kind="stable")
+        for places in np.split(by_stream, np.flatnonzero(np.diff(streams[by_stream])) + 1):
+            if not len(places):
+                continue
+            stream = self.plan.streams[streams[places[0]]]
+            rows, sides, turned = self.plan.rows(int(streams[places[0]]), numbers[places])
+            # Rows in rising order: the disk is then read from front to back.
+            rising = np.argsort(rows, kind="stable")
+            places, rows, sides, turned = places[rising], rows[rising], sides[rising], turned[rising]
+            columns = self._columns(stream, rows)
+            good = self._good(stream, columns)
+            for position, text, learnt, boundary in self._compose(stream, columns, sides, turned, good):
+                place = places[position]
+                texts[place], learn_from[place], boundaries[place] = text, learnt, boundary
+            apart[places] = stream.kind == "instructions" or stream.format == "instruction"
+            if stream.kind == "pair" and stream.format != "split":
+                swapped[places] = turned
+            elif stream.kind == "pair":
+                swapped[places] = sides == 1
+            lost = int((~good).sum())
+            if lost:
+                reason = f"{stream.source} {stream.label}: a side missing or of absurd length".strip()
+                dropped[reason] = dropped.get(reason, 0) + lost
+        return Entries(texts, learn_from, boundaries, apart, streams, swapped, dropped)
+
+    def _columns(self, stream: Stream, rows: np.ndarray) -> list[pa.ChunkedArray]:
+        names: Sequence[str] = stream.languages
+        if stream.kind == "instructions":
+            names = ("instruction", "input", "output")
+        elif stream.kind == "directed":
+            names = ("source", "target")
+        return _open(str(self.folders[stream.source]), stream.table).select(list(names)).take(pa.array(rows)).columns
+
+    def _good(self, stream: Stream, columns: list[pa.ChunkedArray]) -> np.ndarray:
+        good = np.ones(len(columns[0]), bool)
+        if stream.kind == "instructions":
+            return good
+        for column in columns:
+            good &= pc.is_valid(column).to_numpy()
+        if stream.kind == "pair" and stream.source in self.max_ratios:
+            lengths = [pc.fill_null(pc.utf8_length(column), 0).to_numpy() for column in columns]
+            good &= good_pair_mask(*lengths, self.max_ratios[stream.source])
+        return good
+
+    def _compose(self, stream, columns, sides, turned, good):
+        """Give (position, text, first learnt character, start of the second language) of each good row."""
+        lists = [column.to_pylist() for column in columns]
+        keep = np.flatnonzero(good).tolist()
+        if stream.kind == "monolingual":
+            yield from ((i, lists[0][i], 0, 0) for i in keep)
+        elif stream.kind == "instructions":
+            for i in keep:
+                prompt = self.prompt.fill(lists[0][i], lists[1][i] or "")
+                yield i, prompt + lists[2][i], len(prompt) if stream.loss == "response" else 0, len(prompt)
+        elif stream.format == "split" and stream.kind == "pair":
+            yield from ((i, lists[sides[i]][i], 0, 0) for i in keep)
+        else:
+            codes = stream.languages
+            for i in keep:
+                source, target, pair = lists[0][i], lists[1][i], codes
+                if stream.kind == "pair" and turned[i]:
+                    source, target, pair = target, source, codes[::-1]
+                if stream.format == "instruction":
+                    prompt = self.prompt.translate(source, self.names[pair[0]], self.names[pair[1]])
+                    yield i, prompt + target, len(prompt) if stream.loss == "response" else 0, len(prompt)
+                else:
+                    # One space between the sides (section 2.1). It belongs to what follows, as byte-level and
+                    # SentencePiece tokenizers join a space to the word behind it.
+                    learnt = len(source) + 1 if stream.loss == "target" else 0
+                    yield i, f"{source} {target}", learnt, len(source) + 1
+
+
+def mixture_reader(plan: str | Path, sources: Sequence[str | Path], settings: Mapping[str, Any]) -> EntryReader:
+    """A reader of a planned mixture.
+
+    Args:
+        plan: the file that :meth:`MixturePlan.save` wrote.
+        sources: the folders of the corpora that ``settings["sources"]`` names.
+        settings: prompt, names of languages and largest length ratios, as the configuration has them.
+    """
+    return EntryReader(
+        MixturePlan.load(plan),
+        folders={name: Path(folder) for name, folder in zip(settings["sources"], sources, strict=True)},
+        prompt=Prompt.model_validate(settings["prompt"]),
+        names=settings["names"],
+        max_ratios=settings["max_ratios"],
+    )

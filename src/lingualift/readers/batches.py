@@ -1,0 +1,138 @@
+"""Batches of raw rows, and what makes a row good: the rules every reader's text goes through."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+BATCH_ROWS = 16_384
+
+EMPTY = "empty"
+NOT_UTF8 = "not UTF-8"
+CONTROL = "control characters"
+TOO_LONG = "too long"
+LENGTH_RATIO = "length ratio"
+NOT_A_PAIR = "wrong number of columns"
+NO_FIELD = "no such field"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Rows as they were read.
+
+    Attributes:
+        columns: arrays of one length, ``large_binary`` or ``large_string``; null where a cell could not be found.
+        files: the file of each column.
+        lines: the line, or the number of the record, of each row.
+        null_reason: why a cell is null.
+    """
+
+    columns: tuple[pa.Array, ...]
+    files: tuple[Path, ...]
+    lines: Sequence[int]
+    null_reason: str = NO_FIELD
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def head(self, rows: int) -> "Batch":
+        """The first rows."""
+        columns = tuple(column.slice(0, rows) for column in self.columns)
+        return Batch(columns=columns, files=self.files, lines=self.lines[:rows], null_reason=self.null_reason)
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A column after cleaning.
+
+    Attributes:
+        text: ``large_string``, stripped and in NFC; null where the cell is bad.
+        lengths: characters of each cell; 0 where it is bad.
+        bad: reason → which cells are bad for it; no cell has two.
+    """
+
+    text: pa.Array
+    lengths: np.ndarray
+    bad: dict[str, np.ndarray]
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Which cells are good."""
+        return self.text.is_valid().to_numpy(zero_copy_only=False)
+
+    def counts(self) -> Counter[str]:
+        """How many cells are bad, by reason."""
+        return Counter({reason: int(cells.sum()) for reason, cells in self.bad.items() if cells.any()})
+
+    def reason(self, row: int) -> str | None:
+        """Why a cell is bad, if it is."""
+        return next((reason for reason, cells in self.bad.items() if cells[row]), None)
+
+
+def clean(column: pa.Array, *, null_reason: str = NO_FIELD, max_characters: int | None = None) -> Cleaned:
+    """Decode, strip and normalise a column, and set aside the cells that hold no usable text.
+
+    A cell is bad that is empty, not UTF-8, longer than ``max_characters``, holds a NUL, or nothing but control,
+    format and space characters.
+    """
+    bad: dict[str, np.ndarray] = {}
+    if column.null_count:
+        bad[null_reason] = _mask(column.is_null())
+    text, invalid = _decode(column)
+    if invalid is not None:
+        bad[NOT_UTF8] = invalid
+    text = pc.utf8_trim_whitespace(pc.utf8_normalize(text, form="NFC"))
+    # A null length or match is no reason: these cells have one already.
+    lengths = pc.utf8_length(text).fill_null(1).to_numpy(zero_copy_only=False)
+    bad[EMPTY] = lengths == 0
+    # RE2 gives up at the first letter, so this costs little.
+    bad[CONTROL] = _mask(pc.or_(pc.match_substring(text, "\0"), pc.match_substring_regex(text, r"^[\pC\pZ\s]+$")))
+    if max_characters is not None:
+        bad[TOO_LONG] = (lengths > max_characters) & ~bad[CONTROL]
+    bad = {reason: cells for reason, cells in bad.items() if cells.any()}
+    if bad:
+        good = ~np.logical_or.reduce(list(bad.values()))
+        text = pc.if_else(pa.array(good), text, None)
+        lengths = np.where(good, lengths, 0)
+    return Cleaned(text, lengths.astype(np.int64), bad)
+
+
+def good_pair_mask(a_lengths: np.ndarray, b_lengths: np.ndarray, max_ratio: float | None) -> np.ndarray:
+    """Which pairs are pairs: both sides there, neither more than ``max_ratio`` times as long as the other.
+
+    Args:
+        a_lengths: characters of one side; 0 where it is missing.
+        b_lengths: characters of the other; shapes broadcast.
+        max_ratio: None for no limit.
+    """
+    there = (a_lengths > 0) & (b_lengths > 0)
+    if max_ratio is None:
+        return there
+    return there & (a_lengths <= max_ratio * b_lengths) & (b_lengths <= max_ratio * a_lengths)
+
+
+def _decode(column: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
+    """Bytes as text, null where they are not UTF-8, and which those are if any."""
+    try:
+        return column.cast(pa.large_string()), None
+    except pa.ArrowInvalid:
+        # Rare, so the slow way: cell by cell.
+        cells = column.cast(pa.large_binary()).to_pylist()
+    texts = [None if cell is None else _text_or_none(cell) for cell in cells]
+    invalid = np.array([cell is not None and text is None for cell, text in zip(cells, texts, strict=True)])
+    return pa.array(texts, pa.large_string()), invalid
+
+
+def _text_or_none(cell: bytes) -> str | None:
+    try:
+        return cell.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _mask(array: pa.Array) -> np.ndarray:
+    return array.fill_null(False).to_numpy(zero_copy_only=False)

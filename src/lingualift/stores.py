@@ -1,0 +1,265 @@
+"""Append-only stores of what was made for each sentence of each direction: hypotheses, scores.
+
+A store is one JSON-lines file. Each line is a record and its CRC::
+
+    {"direction": "en-de", "sentence": 12, "hypothesis": "Ein Hund.", "crc": "5f3b9a21"}
+
+Whatever kills the writer, only the tail of the file can suffer; it is found by its CRC and cut, and the
+rest stands. One process writes to a store; any number of stores are merged into one final file.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import mmap
+import os
+import re
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Self
+
+from lingualift.errors import InputError, LingualiftError
+from lingualift.files import atomic_path
+
+_CRC = re.compile(rb', "crc": "([0-9a-f]{8})"}\n\Z')
+_TAIL = len(b', "crc": "00000000"}\n')
+_ABSENT = -1
+# Lock errors of file systems that know no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+
+Record = dict[str, Any]
+
+
+class RecordStore:
+    """Records keyed by (direction, sentence), in one file that only grows.
+
+    Opening a store reads its keys and no values: memory is eight bytes a record.
+
+    Args:
+        path: the file; made by the first ``append``.
+        columns: names of the values beside ``direction`` and ``sentence``.
+
+    Raises:
+        InputError: a line in the middle of the file is corrupt.
+    """
+
+    def __init__(self, path: str | Path, columns: Sequence[str]) -> None:
+        self.path, self.columns = Path(path), tuple(columns)
+        self._file: IO[bytes] | None = None
+        self._scan()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, key: tuple[str, int]) -> bool:
+        direction, sentence = key
+        offsets = self._offsets.get(direction, ())
+        return 0 <= sentence < len(offsets) and offsets[sentence] != _ABSENT
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records in the order they came, one at a time."""
+        if self._end == 0:
+            return
+        with self.path.open("rb") as file:
+            while file.tell() < self._end:
+                yield _record(file.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def directions(self) -> list[str]:
+        """The directions that have a record, sorted."""
+        return sorted(self._offsets)
+
+    def missing(self, direction: str, num_sentences: int) -> list[int]:
+        """The sentences of a direction, out of the first ``num_sentences``, that have no record yet."""
+        return [sentence for sentence in range(num_sentences) if (direction, sentence) not in self]
+
+    def append(self, records: Iterable[Mapping[str, Any]]) -> int:
+        """Add records and have them on the disk before returning.
+
+        A record whose key is already there is left out: the first one stands.
+
+        Args:
+            records: mappings with ``direction``, ``sentence`` (from 0) and the columns, nothing else.
+
+        Returns:
+            How many records were new.
+
+        Raises:
+            LingualiftError: another process writes to this store.
+            ValueError: a record has other columns, or a negative sentence.
+        """
+        file = self._open()
+        lines: dict[tuple[str, int], bytes] = {}
+        for record in records:
+            key = (record["direction"], record["sentence"])
+            if key not in self and key not in lines:
+                lines[key] = self._line(record)
+        try:
+            file.write(b"".join(lines.values()))
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            self.close()
+            raise
+        for (direction, sentence), line in lines.items():
+            self._note(direction, sentence, self._end)
+            self._end += len(line)
+        return len(lines)
+
+    def close(self) -> None:
+        """Let go of the file; another process may write to it then."""
+        if self._file is not None:
+            # What a failed write left in the buffer may fail again; it is cut at the next opening.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def write_final(self, out: str | Path, directions: Iterable[str], num_sentences: int | Mapping[str, int]) -> None:
+        """Write the finished file of this store alone, see ``merge_stores``."""
+        merge_stores([self], out, directions, num_sentences)
+
+    def _line(self, record: Mapping[str, Any]) -> bytes:
+        if set(record) != {"direction", "sentence", *self.columns}:
+            raise ValueError(f"a record of {self.path} has direction, sentence, {', '.join(self.columns)}: {record}")
+        if record["sentence"] < 0:
+            raise ValueError(f"a record of {self.path} with a sentence before the first: {record}")
+        body = _body({name: record[name] for name in ("direction", "sentence", *self.columns)})
+        return b'%s, "crc": "%08x"}\n' % (body, zlib.crc32(body))
+
+    def _note(self, direction: str, sentence: int, offset: int) -> None:
+        offsets = self._offsets.setdefault(direction, array("q"))
+        if sentence >= len(offsets):
+            offsets.extend([_ABSENT] * (sentence + 1 - len(offsets)))
+        if offsets[sentence] == _ABSENT:
+            offsets[sentence] = offset
+            self._count += 1
+
+    def _scan(self) -> None:
+        """Find where every record starts and where the sound part of the file ends."""
+        self._offsets: dict[str, array[int]] = {}
+        self._count = self._end = self._size = 0
+        if not self.path.exists():
+            return
+        broken: int | None = None
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                self._size += len(line)
+                sound = _is_sound(line)
+                if broken is None and sound:
+                    record = _record(line)
+                    self._note(record["direction"], record["sentence"], self._end)
+                    self._end = self._size
+                elif broken is None:
+                    broken = number
+                elif sound:
+                    raise InputError(self.path, "corrupt record in the middle of the store", line=broken)
+        if broken is not None:
+            lost = self._size - self._end
+            logging.getLogger(__name__).warning(
+                "%s:%d: the last %d bytes are not whole, made again", self.path, broken, lost
+            )
+
+    def _open(self) -> IO[bytes]:
+        """The file at the end of its sound part, locked against other writers."""
+        if self._file is not None:
+            return self._file
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = self.path.open("ab")
+        try:
+            _lock(file, self.path)
+            if file.tell() != self._size:
+                self._scan()
+            file.truncate(self._end)
+            self._size = self._end
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        return file
+
+
+class HypothesisStore(RecordStore):
+    """A store of translations, in the column ``hypothesis``."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path, ("hypothesis",))
+
+
+def merge_stores(
+    stores: Sequence[RecordStore],
+    out: str | Path,
+    directions: Iterable[str],
+    num_sentences: int | Mapping[str, int],
+) -> None:
+    """Write the records of some stores as one JSON-lines file, by direction, then by sentence.
+
+    The file depends on the records alone, not on the order or the stores they came in. Records
+    of other directions and sentences are left out; lines carry no CRC.
+
+    Args:
+        out: the file, written atomically.
+        directions: the directions it is to hold, complete.
+        num_sentences: sentences of every direction, or of each.
+
+    Raises:
+        LingualiftError: a sentence has no record, or two stores disagree on one.
+    """
+    with contextlib.ExitStack() as stack, atomic_path(out) as part, part.open("wb") as file:
+        views = [(store._offsets, stack.enter_context(_mapped(store.path))) for store in stores if store._end]
+        for direction in sorted(set(directions)):
+            count = num_sentences if isinstance(num_sentences, int) else num_sentences[direction]
+            for sentence in range(count):
+                found = {
+                    _line_at(view, offsets[direction][sentence])
+                    for offsets, view in views
+                    if sentence < len(offsets.get(direction, ())) and offsets[direction][sentence] != _ABSENT
+                }
+                if len(found) != 1:
+                    reason = "different records in different stores" if found else "no record"
+                    raise LingualiftError(f"{out}: direction {direction}, sentence {sentence}: {reason}")
+                file.write(found.pop()[:-_TAIL] + b"}\n")
+
+
+def _body(record: Record) -> bytes:
+    return json.dumps(record, ensure_ascii=False).encode()[:-1]
+
+
+def _record(line: bytes) -> Record:
+    record = json.loads(line)
+    del record["crc"]
+    return record
+
+
+def _is_sound(line: bytes) -> bool:
+    found = _CRC.search(line, max(0, len(line) - _TAIL))
+    return found is not None and int(found[1], 16) == zlib.crc32(line[:-_TAIL])
+
+
+def _line_at(view: mmap.mmap, offset: int) -> bytes:
+    return view[offset : view.find(b"\n", offset) + 1]
+
+
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        yield view
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise LingualiftError(f"{path}: another process is writing to this store") from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise

@@ -1,0 +1,73 @@
+"""Tokenizers: byte-level BPE learnt on a mixture of the configuration."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lingualift.entries import EntryReader
+from lingualift.files import atomic_path
+from lingualift.manifests import Manifest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+EOS = "</s>"
+_CHUNK = 8_192
+
+
+def train_tokenizer(reader: EntryReader, *, vocabulary: int, max_entries: int, out: Path) -> Manifest:
+    """Learn a byte-level BPE tokenizer from the first entries of a mixture's order and save it in ``out``.
+
+    Byte-level: no text is unknown to it, whatever its script; a language that the mixture hardly holds comes out
+    in many short tokens, as with LLaMA's.
+
+    Args:
+        vocabulary: tokens, the end-of-sequence token and the 256 bytes included.
+        max_entries: how many entries to read.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    manifest = Manifest("tokenizer", {"vocabulary": vocabulary, "max_entries": max_entries}, seed=reader.plan.seed)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            # Digits apart, as LLaMA's tokenizer has them.
+            pre_tokenizers.Split(Regex(r"\d"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    size = min(max_entries, reader.plan.entries)
+    tokenizer.train_from_iterator(_texts(reader, size), trainer, length=size)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=EOS,
+        eos_token=EOS,
+        unk_token=EOS,
+        pad_token=EOS,
+        clean_up_tokenization_spaces=False,
+    )
+    manifest.counts.update(entries=size, tokens=len(fast))
+    with atomic_path(out) as part:
+        fast.save_pretrained(part)
+        manifest.save(part / "manifest.json")
+    return manifest
+
+
+def _texts(reader: EntryReader, size: int) -> Iterator[list[str]]:
+    for start in range(0, size, _CHUNK):
+        yield reader.read(start, min(start + _CHUNK, size)).texts
+
+
+def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerFast":
+    """Load a tokenizer from a local folder: never from the network, never with code of its own."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)

@@ -1,0 +1,155 @@
+"""Translating a shard of directions into a store that goes on where it was killed."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lingualift.configuration.prompts import Prompt
+from lingualift.configuration.schema import System
+from lingualift.engines import Engine
+from lingualift.files import checksum, fingerprint, read_json, remove
+from lingualift.manifests import Manifest
+from lingualift.stores import HypothesisStore
+from lingualift.tokenization import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
+
+# Answers are cut at a multiple of this, so that sentences of like length can share a batch whatever else is in it.
+_LENGTH_STEP = 16
+
+
+def shard_of(directions: Sequence[tuple[str, str]], shard: int, shards: int) -> list[tuple[str, str]]:
+    """The directions of one job: every ``shards``-th, so that all jobs are of like size."""
+    return list(directions)[shard::shards]
+
+
+class Translator:
+    """One system: asks a model with a prompt, reads off the answer."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: "PreTrainedTokenizerFast",
+        system: System,
+        prompt: Prompt,
+        names: Mapping[str, str],
+    ) -> None:
+        self.engine, self.tokenizer, self.system = engine, tokenizer, system
+        self.prompt, self.names = prompt, names
+
+    def plan(
+        self, sentences: Sequence[str], source: str, target: str
+    ) -> Iterator[tuple[list[int], list[list[int]], int]]:
+        """The batches of some sentences, those of like length together.
+
+        A batch is a function of all the sentences, not of those that are still missing: what a killed job goes on
+        with is to the bit what it would have done.
+
+        Yields:
+            The numbers of the sentences of a batch, their prompts as tokens, and the longest answer allowed.
+        """
+        texts = [self.prompt.translate(text, self.names[source], self.names[target]) for text in sentences]
+        prompts = self.tokenizer(texts, add_special_tokens=True)["input_ids"]
+        sizes = [len(ids) for ids in self.tokenizer(list(sentences), add_special_tokens=False)["input_ids"]]
+        caps = [self._cap(size) for size in sizes]
+        order = sorted(range(len(sentences)), key=lambda number: (caps[number], len(prompts[number]), number))
+        start = 0
+        while start < len(order):
+            cap = caps[order[start]]
+            stop = start
+            while stop < len(order) and stop - start < self.system.batch and caps[order[stop]] == cap:
+                stop += 1
+            numbers = order[start:stop]
+            yield numbers, [prompts[number] for number in numbers], cap
+            start = stop
+
+    def answer(self, prompts: Sequence[Sequence[int]], longest: int) -> list[str]:
+        """The translations that answer some prompts, each on one line."""
+        answers = self.engine.generate(prompts, max_new_tokens=longest)
+        return [" ".join(self.tokenizer.decode(ids, skip_special_tokens=True).split()) for ids in answers]
+
+    def _cap(self, size: int) -> int:
+        cap = int(size * self.system.max_ratio) + 16
+        return min(-(-cap // _LENGTH_STEP) * _LENGTH_STEP, self.system.max_new_tokens)
+
+
+def translate_directions(
+    translator: Translator,
+    sentences: Mapping[str, Sequence[str]] | None = None,
+    *,
+    directions: Sequence[tuple[str, str]],
+    sources: Mapping[tuple[str, str], Sequence[str]] | None = None,
+    state: Path,
+    key: object,
+    out: Path,
+) -> Manifest:
+    """Translate every direction and write ``out``, JSON lines of direction, sentence and hypothesis.
+
+    Args:
+        sentences: of each language, where all directions from a language share their sources.
+        sources: of each direction, where they do not.
+        state: folder of the store that a killed job goes on from.
+        key: all that determines the translations; a store made with another key is not gone on with.
+    """
+    from tqdm import tqdm
+
+    text = {pair: (sources or {}).get(pair) or (sentences or {})[pair[0]] for pair in directions}
+    manifest = Manifest("hypotheses", {"key": fingerprint(key)})
+    own = state / f"{fingerprint(key)}.jsonl"
+    for other in state.glob("*.jsonl"):
+        if other != own:
+            remove(other)
+    total = sum(map(len, text.values()))
+    with HypothesisStore(own) as store, tqdm(total=total, unit="sentence", desc="translating", mininterval=2) as bar:
+        for source, target in directions:
+            name = f"{source}-{target}"
+            missing = set(store.missing(name, len(text[source, target])))
+            bar.update(len(text[source, target]) - len(missing))
+            if not missing:
+                continue
+            for numbers, prompts, longest in translator.plan(text[source, target], source, target):
+                if missing.isdisjoint(numbers):
+                    continue
+                answers = translator.answer(prompts, longest)
+                store.append(
+                    {"direction": name, "sentence": number, "hypothesis": answer}
+                    for number, answer in zip(numbers, answers, strict=True)
+                )
+                bar.update(len(missing.intersection(numbers)))
+        names = [f"{source}-{target}" for source, target in directions]
+        store.write_final(out, names, {f"{a}-{b}": len(text[a, b]) for a, b in directions})
+    manifest.counts.update(directions=len(directions), sentences=total)
+    remove(own)
+    return manifest
+
+
+def load_translator(
+    *,
+    model: Path,
+    converted: Path | None,
+    system: System,
+    prompt: Prompt,
+    names: Mapping[str, str],
+    threads: int,
+) -> Translator:
+    """A translator from a model folder; from its converted form where there is one."""
+    from lingualift.engines import CTranslate2Engine, TransformersEngine
+
+    engine: Engine
+    if converted is not None:
+        engine = CTranslate2Engine(converted, model, system, threads=threads)
+    else:
+        engine = TransformersEngine(model, system)
+    return Translator(engine, load_tokenizer(model), system, prompt, names)
+
+
+def model_key(model: Path) -> list[str]:
+    """What tells a model's weights from others': the checksums in its manifest, or of its files."""
+    manifest = model / "manifest.json"
+    if manifest.is_file():
+        return sorted(read_json(manifest)["weights"].values())
+    return [checksum(path) for path in sorted(model.glob("*.safetensors"))]

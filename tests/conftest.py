@@ -1,0 +1,14 @@
+"""What tests share."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of sample data in its publishers' own formats; skips where it is absent."""
+    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the sample data (../shared/data) is not there")
+    return folder

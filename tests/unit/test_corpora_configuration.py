@@ -1,0 +1,163 @@
+"""Corpora as configuration: what can be said, what it covers, and which files it stands for."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from lingualift.configuration.corpora import AnyCorpus
+from lingualift.errors import LingualiftError
+from lingualift.languages import load_languages
+
+TABLE = load_languages(Path(__file__).parents[2] / "config" / "languages.tsv")
+CORPUS = TypeAdapter(AnyCorpus)
+NOWHERE = Path("/nowhere")
+
+
+def corpus(**entry):
+    return CORPUS.validate_python(entry)
+
+
+def planned(entry, *languages, data=NOWHERE):
+    """Table → its files below the data folder."""
+    sources = entry.tables(languages, TABLE, data)
+    return {source.name: [str(file.relative_to(data)) for file in source.files] for source in sources}
+
+
+def test_multiway():
+    entry = corpus(reader="multiway", path="multi30k", files="train.{language}.gz", kind="parallel")
+    assert planned(entry, "en", "de") == {"multiway": ["multi30k/train.en.gz", "multi30k/train.de.gz"]}
+    assert entry.tables(["en", "de"], TABLE, NOWHERE)[0].languages == ("en", "de")
+
+
+def test_lines_of_one_language():
+    entry = corpus(reader="lines", path="multi30k/train.en.gz", kind="monolingual", language="en")
+    assert planned(entry, "de", "en") == {"en": ["multi30k/train.en.gz"]}
+    with pytest.raises(LingualiftError, match="has none of the languages de, fr"):
+        entry.tables(["de", "fr"], TABLE, NOWHERE)
+
+
+def test_lines_with_codes():
+    entry = corpus(reader="lines", path="leipzig-sentences", files="{language}.txt.gz", codes="leipzig")
+    # Norwegian is nb there; Assamese is not there.
+    assert entry.languages_covered(["as", "no", "de"], TABLE) == ["no", "de"]
+    assert planned(entry, "as", "no") == {"no": ["leipzig-sentences/nb.txt.gz"]}
+
+
+def test_alpaca_is_one_table_in_any_language():
+    entry = corpus(reader="alpaca", path="alpaca/random_9k.json", kind="instructions")
+    assert planned(entry, "en", "zh") == {"instructions": ["alpaca/random_9k.json"]}
+    assert entry.kind == "instructions"
+
+
+def test_flores_and_ntrex():
+    flores = corpus(reader="flores", path="flores101/devtest")
+    assert planned(flores, "ku", "zhtrad") == {
+        "multiway": ["flores101/devtest/ckb.devtest", "flores101/devtest/zho_trad.devtest"]
+    }
+    newer = corpus(reader="flores", path="flores200/dev", codes="flores200")
+    assert planned(newer, "dz", "sq")["multiway"] == ["flores200/dev/dzo_Tibt.dev", "flores200/dev/als_Latn.dev"]
+    ntrex = corpus(reader="ntrex", path="ntrex128")
+    assert planned(ntrex, "en", "as", "sr")["multiway"] == [
+        "ntrex128/newstest2019-src.eng.txt", "ntrex128/newstest2019-ref.srp-Cyrl.txt",
+    ]  # fmt: skip
+
+
+def test_tatoeba_is_against_english():
+    entry = corpus(reader="tatoeba", path="tatoeba")
+    assert planned(entry, "zh", "en", "ku") == {"zh-en": ["tatoeba/tatoeba.cmn-eng.cmn", "tatoeba/tatoeba.cmn-eng.eng"]}
+
+
+def test_aligned_pairs_given_or_found(tmp_path):
+    template = "{source}-{target}/test.{language}"
+    given = corpus(reader="aligned", path="tico19", files=template, pairs=[["en", "fr"], ["en", "de"]])
+    assert planned(given, "fr", "en") == {"en-fr": ["tico19/en-fr/test.en", "tico19/en-fr/test.fr"]}
+    for name in ("en-fr/test.en", "en-fr/test.fr", "en-de/test.en"):
+        (tmp_path / "tico19" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tico19" / name).touch()
+    found = corpus(reader="aligned", path="tico19", files=template)
+    assert list(planned(found, "fr", "de", "en", data=tmp_path)) == ["en-fr"]
+
+
+def test_globs_and_packed_files(tmp_path):
+    entry = corpus(reader="jsonl", path="mc4", files="c4-{language}.*.json.gz", text_field="text", codes="mc4")
+    assert entry.kind == "monolingual"
+    assert planned(entry, "he") == {"he": ["mc4/c4-iw.*.json.gz"]}
+    (tmp_path / "mc4").mkdir()
+    for name in ("c4-iw.2.json.gz", "c4-iw.1.json.gz", "c4-is.1.json.gz"):
+        (tmp_path / "mc4" / name).touch()
+    assert planned(entry, "he", data=tmp_path) == {"he": ["mc4/c4-iw.1.json.gz", "mc4/c4-iw.2.json.gz"]}
+    (tmp_path / "text.de.xz").touch()
+    lines = corpus(reader="lines", path="text.{language}")
+    assert planned(lines, "de", "fr", data=tmp_path) == {"de": ["text.de.xz"], "fr": ["text.fr"]}
+
+
+def test_records_by_columns_sides_or_field():
+    columns = corpus(reader="tsv", path="a.tsv", columns={"en": 0, "de": 2})
+    assert columns.kind == "parallel"
+    [source] = columns.tables(["de", "fr", "en"], TABLE, NOWHERE)
+    assert (source.name, source.languages, source.fields) == ("de-en", ("de", "en"), (2, 0))
+    many = corpus(reader="parquet", path="a.parquet", columns={"en": "x", "de": "y", "fr": "z"})
+    assert many.tables(["de", "fr", "en"], TABLE, NOWHERE)[0].name == "multiway"
+    sides = corpus(
+        reader="tsv", path="d", files="{source}-{target}.txt", columns={"source": 0, "target": 1}, pair=["en", "af"]
+    )
+    [source] = sides.tables(["af", "en"], TABLE, NOWHERE)
+    assert (source.name, source.fields, source.files[0].name) == ("en-af", (0, 1), "en-af.txt")
+    field = corpus(
+        reader="jsonl", path="t.{source}-{target}.json", text_field="translation.{language}", pair=["cs", "en"]
+    )
+    [source] = field.tables(["en", "cs"], TABLE, NOWHERE)
+    assert source.fields == ("translation.cs", "translation.en")
+
+
+def test_datasets_has_a_hub():
+    entry = corpus(
+        reader="datasets", path="opus", hub={"name": "a/b", "revision": "0" * 40}, text_field="translation.{language}", pair=["de", "en"]
+    )  # fmt: skip
+    assert entry.hub.name == "a/b"
+    assert entry.tables(["de", "en"], TABLE, NOWHERE)[0].files == (NOWHERE / "opus",)
+
+
+def test_languages_choose_a_subset():
+    entry = corpus(reader="flores", path="flores101/devtest", languages=["de", "fr"])
+    assert entry.languages_covered(["en", "fr", "de", "no-such"], TABLE) == ["fr", "de"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"reader": "line", "path": "x"}, "does not match any of the expected tags"),
+        ({"reader": "lines", "path": "x", "langauge": "en"}, "Extra inputs are not permitted"),
+        ({"reader": "lines", "path": "x"}, "give either 'language' or {language} in 'files'"),
+        ({"reader": "lines", "path": "x.{language}", "language": "en"}, "give either 'language' or {language}"),
+        ({"reader": "lines", "path": "x.{lang}"}, "{lang} in 'path' or 'files' is not one of those allowed here: {language}"),
+        ({"reader": "lines", "path": "x", "language": "en", "kind": "parallel"}, "Input should be 'monolingual'"),
+        ({"reader": "multiway", "path": "x", "files": "train.gz"}, "'files' needs {language}"),
+        ({"reader": "aligned", "path": "x", "files": "a.{language}"}, "give 'pair', or {source} and {target}"),
+        ({"reader": "tsv", "path": "x", "language": "en"}, "give either 'text_field' or 'columns'"),
+        ({"reader": "tsv", "path": "x", "columns": {"en": "a", "de": "b"}}, "fields by name need 'header: true'"),
+        ({"reader": "jsonl", "path": "x", "columns": {"en": "a"}}, "two languages or more"),
+        ({"reader": "jsonl", "path": "x", "text_field": "a", "pair": ["en", "de"]}, "needs 'columns', or {language} in 'text_field'"),
+        ({"reader": "tmx", "path": "x", "pair": ["en", "de"], "pairs": [["en", "de"]]}, "not both"),
+        ({"reader": "flores", "path": "x", "max_length_ratio": 0.5}, "greater than 1"),
+        ({"reader": "flores", "path": "x", "max_dropped": 2}, "less than or equal to 1"),
+    ],
+)  # fmt: skip
+def test_mistakes(entry, message):
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        CORPUS.validate_python(entry)
+
+
+def test_real_folders(shared_data):
+    seen = [code for code, language in TABLE.items() if language.seen]
+    flores = corpus(reader="flores", path="flores101/devtest")
+    [source] = flores.tables(seen, TABLE, shared_data)
+    assert len(source.files) == 102 and all(file.is_file() for file in source.files)
+    tico = corpus(reader="aligned", path="tico19", files="{source}-{target}/tico19-test.{language}")
+    assert set(planned(tico, *seen, data=shared_data)) == {
+        f"en-{code}" for code in ["fa", "fr", "hi", "ne", "ru", "sw", "zh", "zu"]
+    }
+    alma = corpus(reader="jsonl", path="alma", files="test.{source}-{target}.json", text_field="translation.{language}")
+    assert len(planned(alma, *seen, data=shared_data)) == 10

@@ -1,0 +1,264 @@
+"""Lexicons: what dictionaries become, by hand on tiny ones and by known facts on real ones."""
+
+import gzip
+import resource
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from lingualift.configuration.lexicons import Dictionary
+from lingualift.errors import InputError
+from lingualift.lexicons import Lexicon, build_lexicon
+
+
+@dataclass(frozen=True)
+class Spoken:
+    code: str
+    codes: dict[str, str] = field(default_factory=dict)
+
+
+def dictionary(**settings: object) -> Dictionary:
+    return TypeAdapter(Dictionary).validate_python(settings)
+
+
+def spoken(*codes: str, **codes_of: dict[str, str]) -> dict[str, Spoken]:
+    plain = {code: Spoken(code, {"muse": code}) for code in codes}
+    return plain | {code: Spoken(code, codes) for code, codes in codes_of.items()}
+
+
+def build(folder: Path, settings: dict, languages: dict[str, Spoken], data: Path | None = None):
+    manifest = build_lexicon(dictionary(**settings), languages=languages, data=data or folder, out=folder / "lexicon")
+    return manifest, Lexicon.open(folder / "lexicon")
+
+
+@pytest.fixture
+def table_11(tmp_path: Path) -> Path:
+    """LLaMAX, Table 11: en→fr dog → chien, fr→de chien → Hund."""
+    (tmp_path / "muse").mkdir()
+    (tmp_path / "muse" / "en-fr.txt").write_text("dog chien\nCat\tchat\n", encoding="utf-8")
+    with gzip.open(tmp_path / "muse" / "fr-de.txt.gz", "wt", encoding="utf-8") as file:
+        file.write("chien Hund\nchien dogge\n")
+    return tmp_path
+
+
+def test_one_hop_is_the_pairs_either_way(table_11: Path) -> None:
+    manifest, lexicon = build(table_11, {"reader": "muse", "path": "muse"}, spoken("en", "fr", "de"))
+    assert lexicon.languages == ["de", "en", "fr"]
+    assert lexicon.sizes == {"de": 2, "en": 2, "fr": 2}
+    assert lexicon.translations("dog", "en") == {"fr": ["chien"]}
+    assert lexicon.translations("chien", "fr") == {"de": ["dogge", "hund"], "en": ["dog"]}
+    assert lexicon.translations("HUND", "de") == {"fr": ["chien"]}
+    assert lexicon.translations("bird", "en") == {}
+    assert manifest.counts["pairs"] == 4
+    assert manifest.counts["translations"] == 8
+
+
+def test_two_hops_go_through_one_word_and_never_home(table_11: Path) -> None:
+    _, lexicon = build(table_11, {"reader": "muse", "path": "muse", "hops": 2}, spoken("en", "fr", "de"))
+    assert lexicon.translations("dog", "en") == {"de": ["dogge", "hund"], "fr": ["chien"]}
+    # hund → chien → dogge would be German again.
+    assert lexicon.translations("hund", "de") == {"en": ["dog"], "fr": ["chien"]}
+
+
+def test_one_way_dictionaries(table_11: Path) -> None:
+    settings = {"reader": "muse", "path": "muse", "hops": 2, "bidirectional": False}
+    _, lexicon = build(table_11, settings, spoken("en", "fr", "de"))
+    assert lexicon.translations("dog", "en") == {"de": ["dogge", "hund"], "fr": ["chien"]}
+    assert lexicon.translations("chien", "fr") == {"de": ["dogge", "hund"]}
+    assert lexicon.translations("hund", "de") == {}
+
+
+def test_statistics_and_entries_for_people(table_11: Path) -> None:
+    build(table_11, {"reader": "muse", "path": "muse"}, spoken("en", "fr", "de"))
+    rows = (table_11 / "lexicon" / "entities.csv").read_text(encoding="utf-8").splitlines()
+    assert rows == [
+        "language,source,entities,edges",
+        "de,fr-de.txt.gz,2,2",
+        "de,all,2,2",
+        "en,en-fr.txt,2,2",
+        "en,all,2,2",
+        "fr,en-fr.txt,2,2",
+        "fr,fr-de.txt.gz,1,2",
+        "fr,all,2,4",
+    ]
+    entries = (table_11 / "lexicon" / "entries.tsv").read_text(encoding="utf-8").splitlines()
+    assert "hund_de\tchien_fr" in entries
+
+
+def test_subsets_of_languages_and_pairs(table_11: Path) -> None:
+    settings = {"reader": "muse", "path": "muse", "languages": ["en", "fr"]}
+    assert build(table_11, settings, spoken("en", "fr", "de"))[1].languages == ["en", "fr"]
+    settings = {"reader": "muse", "path": "muse", "pairs": ["fr-de"]}
+    assert build(table_11, settings, spoken("en", "fr", "de"))[1].languages == ["de", "fr"]
+    with pytest.raises(InputError, match="for de-en"):
+        build(table_11, {"reader": "muse", "path": "muse", "pairs": ["de-en"]}, spoken("en", "fr", "de"))
+
+
+def test_two_of_our_languages_may_share_a_code(table_11: Path) -> None:
+    languages = spoken("en", "fr", zh={"muse": "de"}, zhtrad={"muse": "de"})
+    _, lexicon = build(table_11, {"reader": "muse", "path": "muse"}, languages)
+    assert lexicon.translations("chien", "fr") == {"en": ["dog"], "zh": ["dogge", "hund"], "zhtrad": ["dogge", "hund"]}
+
+
+def test_words_are_lower_case_and_composed(tmp_path: Path) -> None:
+    (tmp_path / "en-fr.txt").write_text("Summer\tE\u0301te\u0301\n", encoding="utf-8")
+    _, lexicon = build(tmp_path, {"reader": "tsv", "path": "."}, spoken("en", "fr"))
+    assert lexicon.translations("summer", "en") == {"fr": ["\u00e9t\u00e9"]}
+    assert lexicon.translations("ETE\u0301", "fr") == {}
+    assert lexicon.translations("E\u0301T\u00c9", "fr") == {"en": ["summer"]}
+
+
+def test_words_that_are_their_own_translation(tmp_path: Path) -> None:
+    (tmp_path / "en-fr.txt").write_text("Paris paris\npig cochon\n", encoding="utf-8")
+    _, lexicon = build(tmp_path, {"reader": "muse", "path": "."}, spoken("en", "fr"))
+    assert lexicon.translations("paris", "en") == {"fr": ["paris"]}
+    manifest, lexicon = build(tmp_path, {"reader": "muse", "path": ".", "keep_identical": False}, spoken("en", "fr"))
+    assert lexicon.translations("paris", "en") == {}
+    assert manifest.dropped == {"the same in both languages": 1} and manifest.counts["pairs"] == 1
+
+
+def test_bad_lines_are_dropped_by_reason(tmp_path: Path) -> None:
+    text = "two words\tdeux mots\nno\t\n\nthree\tcolumns\there\nalone\na b c\nyes\toui\nyes oui\nwell\tbon\n"
+    (tmp_path / "en-fr.txt").write_text(text, encoding="utf-8")
+    manifest, lexicon = build(tmp_path, {"reader": "tsv", "path": "en-fr.txt"}, spoken("en", "fr"))
+    assert manifest.dropped == {"empty word": 1, "empty line": 1, "not two columns": 3}
+    assert manifest.counts["lines"] == 9 and manifest.counts["pairs"] == 4
+    assert lexicon.sizes["en"] == 3
+    assert lexicon.translations("two words", "en") == {"fr": ["deux mots"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("en-fr.txt.gz", gzip.compress(b"dog chien\n" * 99)[:-12], r"en-fr\.txt\.gz: broken"),
+        ("en-fr.txt", b"dog chien\n\xff\xfe", r"en-fr\.txt:2: not UTF-8"),
+        ("en-fr.txt", b"a list of\nprose and other\nthings", r"en-fr\.txt:1: not a list of word pairs"),
+        ("en-fr.txt", b"", "no pair of words"),
+        ("en-xx.txt", b"dog chien\n", "no file like"),
+        ("x.zip", b"not a zip", r"x\.zip: broken"),
+    ],
+)
+def test_broken_files_are_errors_with_their_place(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / "muse").mkdir()
+    (tmp_path / "muse" / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        build(tmp_path, {"reader": "muse", "path": "muse"}, spoken("en", "fr"))
+    assert not (tmp_path / "lexicon").exists()
+
+
+def test_missing_folder_and_missing_column() -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        build(Path("nowhere"), {"reader": "muse", "path": "muse"}, spoken("en", "fr"))
+    with pytest.raises(InputError, match="none of the languages has a code in the column 'panlex'"):
+        build(Path("nowhere"), {"reader": "panlex-swadesh", "path": "x.zip"}, spoken("en", "fr"))
+
+
+def test_opening_what_is_no_lexicon(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        Lexicon.open(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"kind": "corpus"}')
+    with pytest.raises(InputError, match="not the manifest of a lexicon"):
+        Lexicon.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"reader": "muze", "path": "x"},
+        {"reader": "muse", "path": "x", "hops": 3},
+        {"reader": "muse", "path": "x", "lists": ["swadesh110"]},
+        {"reader": "tsv", "path": "x", "pairs": ["en_de"]},
+    ],
+)
+def test_configuration_is_strict(settings: dict) -> None:
+    with pytest.raises(ValidationError):
+        dictionary(**settings)
+
+
+def test_table_of_pairs(tmp_path: Path) -> None:
+    (tmp_path / "panlex.csv").write_text(
+        "id,source_language,source,target_language,target\n"
+        '1,eng-000,"hello, you",fra-000,bonjour\n2,eng-000,dog,deu-000,Hund\n3,eng-000,dog,xxx-000,hup\n4,eng-000\n',
+        encoding="utf-8",
+    )
+    languages = spoken(en={"panlex": "eng-000"}, fr={"panlex": "fra-000"}, de={"panlex": "deu-000"})
+    manifest, lexicon = build(tmp_path, {"reader": "panlex-csv", "path": "panlex.csv"}, languages)
+    assert lexicon.translations("hello, you", "en") == {"fr": ["bonjour"]}
+    assert lexicon.translations("dog", "en") == {"de": ["hund"]}
+    assert manifest.dropped == {"columns unlike the header": 1}
+
+
+def test_table_of_columns(tmp_path: Path) -> None:
+    text = "concept\teng-000\tfra-000\tdeu-000\n1\tdog|hound\tchien\t\n2\tcat\t\tKatze\n"
+    (tmp_path / "panlex.tsv").write_text(text, encoding="utf-8")
+    languages = spoken(en={"panlex": "eng-000"}, fr={"panlex": "fra-000"}, de={"panlex": "deu-000"})
+    _, lexicon = build(tmp_path, {"reader": "panlex-csv", "path": "panlex.tsv"}, languages)
+    assert lexicon.translations("chien", "fr") == {"en": ["dog", "hound"]}
+    assert lexicon.translations("katze", "de") == {"en": ["cat"]}
+
+
+def test_table_without_languages(tmp_path: Path) -> None:
+    (tmp_path / "panlex.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"panlex\.csv:1: the header has neither"):
+        build(tmp_path, {"reader": "panlex-csv", "path": "panlex.csv"}, spoken(en={"panlex": "eng-000"}))
+
+
+def test_bli_zip_by_hand(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "hu-l2.zip", "w") as archive:
+        archive.writestr("hu-bg/hu-bg.train.500.cc.trans", "egy\tедин\n")
+        archive.writestr("hu-bg/hu-bg.test.2000.cc.trans", "nap\tден\n")
+    _, lexicon = build(tmp_path, {"reader": "panlex-bli", "path": "hu-l2.zip"}, spoken("hu", "bg"))
+    assert lexicon.translations("egy", "hu") == {"bg": ["един"]}
+    assert lexicon.translations("nap", "hu") == {}
+
+
+def test_real_swadesh(shared_data: Path, tmp_path: Path) -> None:
+    languages = spoken(en={"panlex": "eng-000"}, de={"panlex": "deu-000"}, qx={"panlex": "qxx-999"})
+    settings = {"reader": "panlex-swadesh", "path": "panlex/panlex_swadesh.zip"}
+    _, lexicon = build(tmp_path, settings, languages, shared_data)
+    assert lexicon.languages == ["de", "en"]
+    assert lexicon.translations("dog", "en")["de"] == ["hund"]
+    assert {"big", "large"} <= set(lexicon.translations("groß", "de")["en"])
+    _, small = build(tmp_path, settings | {"lists": ["swadesh110"]}, languages, shared_data)
+    assert len(small) < len(lexicon)
+
+
+def test_real_bli(shared_data: Path, tmp_path: Path) -> None:
+    settings = {"reader": "panlex-bli", "path": "panlex/bli/hu-l2.zip"}
+    _, lexicon = build(tmp_path, settings, spoken("hu", "bg", "fi", "tr"), shared_data)
+    assert "един" in lexicon.translations("egy", "hu")["bg"]
+    # The folder holds the zips of three languages: th-bg and tr-bg come with them.
+    settings["path"] = "panlex/bli"
+    _, whole = build(tmp_path, settings, spoken("hu", "bg", "fi", "tr"), shared_data)
+    assert whole.translations("eskiden", "tr")["bg"]
+    assert len(whole) > len(lexicon)
+
+
+def test_real_afromt(shared_data: Path, tmp_path: Path) -> None:
+    settings = {"reader": "tsv", "path": "afromt-dictionaries"}
+    manifest, lexicon = build(tmp_path, settings, spoken("en", "sw", "zu"), shared_data)
+    assert manifest.dropped["empty word"] > 0
+    assert "wakati" in lexicon.translations("time", "en")["sw"]
+
+
+@pytest.mark.slow
+def test_all_of_muse(shared_data: Path, tmp_path: Path) -> None:
+    codes = {code for file in (shared_data / "muse").iterdir() for code in file.name.split(".")[0].split("-")}
+    start = time.monotonic()
+    manifest, lexicon = build(tmp_path, {"reader": "muse", "path": "muse"}, spoken(*codes), shared_data)
+    assert time.monotonic() - start < 60
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000
+    assert manifest.counts["files"] == 49 and len(lexicon.languages) == 45
+    assert manifest.counts["lines"] == sum(
+        gzip.decompress(file.read_bytes()).count(b"\n") for file in (shared_data / "muse").iterdir()
+    )
+    start = time.monotonic()
+    translations = Lexicon.open(tmp_path / "lexicon").translations("dog", "en")
+    assert time.monotonic() - start < 0.2
+    assert len(translations) == 44
+    assert "hund" in translations["de"] and "chien" in translations["fr"] and "狗" in translations["zh"]
+    assert "dog" in lexicon.translations("собака", "ru")["en"]

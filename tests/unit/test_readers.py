@@ -1,0 +1,321 @@
+"""Every reader on small files made here: what comes out, and what is said of broken ones."""
+
+import bz2
+import gzip
+import json
+import lzma
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lingualift.errors import InputError
+from lingualift.readers.batches import BATCH_ROWS, Batch, clean, good_pair_mask
+from lingualift.readers.lines import LineStream, read_in_step, read_lines, read_separated
+from lingualift.readers.records import read_json_records, read_parquet, read_saved_dataset, read_tmx
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+}
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def rows(batches) -> list[tuple[str | None, ...]]:
+    """All rows, cleaned."""
+    found = []
+    for batch in batches:
+        columns = [clean(column, null_reason=batch.null_reason).text.to_pylist() for column in batch.columns]
+        found += zip(*columns, strict=True)
+    return found
+
+
+def cleaned(*cells: bytes | None, **options):
+    return clean(pa.array(cells, pa.large_binary()), **options)
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_lines_of_each_compression(tmp_path, suffix):
+    path = write(tmp_path / f"text{suffix}", PACK[suffix](b"eins\nzwei\ndrei"))
+    assert rows(read_lines([path])) == [("eins",), ("zwei",), ("drei",)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"\xef\xbb\xbfa\nb", ["a", "b"]),
+        (b"a\n\nb\n", ["a", None, "b"]),
+        ("a\u2028b\x0bc\n".encode(), ["a\u2028b\x0bc"]),  # only a line feed ends a line
+        (b"\n", [None]),
+        (b"", []),
+    ],
+)
+def test_line_ends(tmp_path, raw, expected):
+    assert [row[0] for row in rows(read_lines([write(tmp_path / "text", raw)]))] == expected
+
+
+@quick
+@given(
+    lines=st.lists(st.binary(max_size=12).map(lambda raw: raw.replace(b"\n", b"").replace(b"\xef", b"")), max_size=40),
+    last=st.booleans(),
+    block=st.integers(1, 30),
+    count=st.integers(1, 9),
+)
+def test_stream_is_split_on_line_feeds_whatever_the_blocks(tmp_path, lines, last, block, count):
+    raw = b"\n".join(lines) + (b"\n" if last else b"")
+    expected = raw.split(b"\n")[: -1 if raw.endswith(b"\n") or not raw else None]
+    taken = []
+    with LineStream(write(tmp_path / "text", raw), block_bytes=block) as stream:
+        while cells := stream.take(count).to_pylist():
+            assert len(cells) <= count
+            taken += cells
+            assert stream.line == len(taken)
+    assert [cell.removesuffix(b"\n") for cell in taken] == expected
+
+
+def test_line_numbers_across_batches_and_files(tmp_path):
+    long = write(tmp_path / "long", b"x\n" * (BATCH_ROWS + 3))
+    short = write(tmp_path / "short", b"y\n")
+    batches = list(read_lines([long, short]))
+    assert [(batch.files[0].name, batch.lines[0], batch.lines[-1], len(batch)) for batch in batches] == [
+        ("long", 1, BATCH_ROWS, BATCH_ROWS),
+        ("long", BATCH_ROWS + 1, BATCH_ROWS + 3, 3),
+        ("short", 1, 1, 1),
+    ]
+
+
+def test_clean_says_why(tmp_path):
+    result = cleaned(
+        "  Grüße ".encode(), b"", b" \t\r\n", b"a\xffb", b"\x00\x00", b"a\x00b", "\u200b\ufeff\x07".encode(), None, b"12345678"
+    , max_characters=7)  # fmt: skip
+    assert result.text.to_pylist() == ["Grüße"] + [None] * 8
+    assert [result.reason(row) for row in range(9)] == [
+        None, "empty", "empty", "not UTF-8", "control characters", "control characters", "control characters",
+        "no such field", "too long",
+    ]  # fmt: skip
+    assert result.lengths.tolist() == [5, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert result.counts() == {"empty": 2, "not UTF-8": 1, "control characters": 3, "no such field": 1, "too long": 1}
+
+
+def test_clean_composes(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "Ångström, Việt Nam")
+    assert len(decomposed) == 22  # Å, ö one mark each; ệ two
+    result = cleaned(decomposed.encode())
+    assert result.text.to_pylist() == ["Ångström, Việt Nam"]
+    assert result.lengths.tolist() == [18]
+    # Composed, but not replaced by what merely looks alike.
+    assert cleaned("ﬁn ①".encode()).text.to_pylist() == ["ﬁn ①"]
+
+
+@quick
+@given(
+    st.lists(
+        st.one_of(
+            st.none(),
+            st.text(max_size=8).map(lambda text: text.encode("utf-8", "surrogatepass")),
+            st.binary(max_size=4),
+        )
+    )
+)
+def test_clean_agrees_with_python(cells):
+    result = cleaned(*cells)
+    for cell, text, length in zip(cells, result.text.to_pylist(), result.lengths.tolist(), strict=True):
+        assert length == len(text or "")
+        if text is None:
+            continue
+        decoded = unicodedata.normalize("NFC", cell.decode("utf-8"))
+        assert decoded.strip(" \t\r\n") and "\0" not in text
+        # Strips what Python strips, but for the separators U+001C to U+001F.
+        assert text.strip("\x1c\x1d\x1e\x1f") == decoded.strip().strip("\x1c\x1d\x1e\x1f") or text in decoded
+    reasons = sum(result.counts().values())
+    assert reasons == result.text.null_count
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "ratio", "good"),
+    [
+        (1, 9, 9.0, True),
+        (1, 10, 9.0, False),
+        (10, 1, 9.0, False),
+        (0, 5, None, False),
+        (1, 1000, None, True),
+        (0, 0, 9.0, False),
+    ],
+)
+def test_good_pairs(a, b, ratio, good):
+    assert good_pair_mask(np.array([a]), np.array([b]), ratio).tolist() == [good]
+
+
+def test_in_step(tmp_path):
+    files = [write(tmp_path / "a", "1\n2\n"), write(tmp_path / "b", "eins\r\nzwei"), write(tmp_path / "c", "un\n\n")]
+    assert rows(read_in_step(files)) == [("1", "eins", "un"), ("2", "zwei", None)]
+
+
+@pytest.mark.parametrize("lines", [2, BATCH_ROWS, BATCH_ROWS + 1])
+def test_a_short_side_is_named(tmp_path, lines):
+    files = [write(tmp_path / "long", b"x\n" * (lines + 1)), write(tmp_path / "short", b"x\n" * lines)]
+    with pytest.raises(InputError, match=r"ends here, but .*long goes on") as caught:
+        list(read_in_step(files))
+    assert (Path(caught.value.path).name, caught.value.line) == ("short", lines)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_a_truncated_archive_names_the_line(tmp_path, suffix):
+    rng = np.random.default_rng(1)
+    raw = b"".join(b"%d\n" % number for number in rng.integers(0, 10**12, 200_000))
+    packed = PACK[suffix](raw)
+    path = write(tmp_path / f"text{suffix}", packed[: len(packed) // 2])
+    with pytest.raises(InputError, match="broken or cut short") as caught:
+        list(read_lines([path]))
+    assert caught.value.line >= 1
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_archives_joined_end_to_end(tmp_path, suffix):
+    path = write(tmp_path / f"text{suffix}", PACK[suffix](b"a\nb") + PACK[suffix](b"c\n"))
+    assert rows(read_lines([path])) == [("a",), ("bc",)]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_what_is_no_archive(tmp_path, suffix):
+    with pytest.raises(InputError, match="broken or cut short"):
+        list(read_lines([write(tmp_path / f"text{suffix}", b"plain text\n")]))
+
+
+def test_separated(tmp_path):
+    path = write(tmp_path / "pairs.tsv", "dog\tHund\t1\ncat\tKatze\t2\nbroken\nlong\tlang\t3\textra\n")
+    batches = list(read_separated([path], [1, 0], separator="\t", header=False))
+    assert rows(batches) == [("Hund", "dog"), ("Katze", "cat"), (None, None), (None, None)]
+    assert batches[0].null_reason == "wrong number of columns"
+
+
+def test_separated_with_header(tmp_path):
+    path = write(tmp_path / "pairs.csv", "\ufeffid;de;en\r\n1;Hund;dog\r\n2;Katze;cat\r\n")
+    batches = list(read_separated([path], ["en", "id"], separator=";", header=True))
+    assert rows(batches) == [("dog", "1"), ("cat", "2")]
+    assert list(batches[0].lines) == [2, 3]
+    with pytest.raises(InputError, match="no column 'fr'; the header has id, de, en"):
+        list(read_separated([path], ["fr"], separator=";", header=True))
+    with pytest.raises(InputError, match="there is no column 5"):
+        list(read_separated([path], [5], separator=";", header=False))
+
+
+def test_json_lines(tmp_path):
+    records = [{"text": "één\nregel", "url": "x"}, {"text": None}, {"url": "y"}, {"t": {"de": "Hund"}, "text": "z"}]
+    path = write(tmp_path / "a.jsonl", "\n\n".join(map(json.dumps, records)))
+    assert rows(read_json_records([path], ["text", "t.de"])) == [
+        ("één\nregel", None), (None, None), (None, None), ("z", "Hund"),
+    ]  # fmt: skip
+    assert list(next(read_json_records([path], ["text"])).lines) == [1, 3, 5, 7]
+
+
+def test_json_array(tmp_path):
+    path = write(tmp_path / "a.json", json.dumps([{"translation": {"cs": "pes", "en": "dog"}}], indent=1))
+    assert rows(read_json_records([path], ["translation.en", "translation.cs"])) == [("dog", "pes")]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('{"a": 1}\n{"a": \n', 2, "not JSON"),
+        ('{"a": 1}\n[1]\n', 2, "a JSON list, not an object"),
+        ('[{"a": 1},\n{]', 2, "not JSON"),
+    ],
+)
+def test_broken_json_names_the_line(tmp_path, text, line, message):
+    with pytest.raises(InputError, match=message) as caught:
+        list(read_json_records([write(tmp_path / "a.json", text)], ["a"]))
+    assert caught.value.line == line
+
+
+def test_json_that_is_no_text_is_one_bad_line(tmp_path):
+    path = write(tmp_path / "a.jsonl", b'{"a": "ok"}\n{"a": "\xff"}\n{"a": "\\ud800"}\n')
+    result = clean(next(read_json_records([path], ["a"])).columns[0])
+    assert result.text.to_pylist() == ["ok", None, None]
+    assert result.counts() == {"not UTF-8": 2}
+
+
+def test_parquet(tmp_path):
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": ["a", None, "c"], "translation": [{"de": "x", "en": "y"}] * 3, "score": [1, 2, 3]})
+    pq.write_table(table, path, row_group_size=2)
+    assert rows(read_parquet([path], ["text", "translation.en"])) == [("a", "y"), (None, "y"), ("c", "y")]
+    with pytest.raises(InputError, match="no column 'txt'; there is text, translation, score"):
+        list(read_parquet([path], ["txt"]))
+    with pytest.raises(InputError, match="'score' holds int64, not text"):
+        list(read_parquet([path], ["score"]))
+    with pytest.raises(InputError, match=r"no column 'translation\.fr'"):
+        list(read_parquet([path], ["translation.fr"]))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="broken or cut short"):
+        list(read_parquet([path], ["text"]))
+
+
+def test_saved_dataset(tmp_path):
+    import datasets
+
+    rows_in = {"translation": [{"de": "Hund", "en": "dog"}, {"de": "Katze", "en": "cat"}]}
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows_in)}).save_to_disk(str(tmp_path / "saved"))
+    found = rows(read_saved_dataset(tmp_path / "saved", ["translation.de", "translation.en"], split="train"))
+    assert found == [("Hund", "dog"), ("Katze", "cat")]
+    with pytest.raises(InputError, match="no split 'dev'; there is train"):
+        list(read_saved_dataset(tmp_path / "saved", ["translation.de"], split="dev"))
+    with pytest.raises(InputError, match="no such folder"):
+        list(read_saved_dataset(tmp_path / "none", ["text"], split=None))
+
+
+TMX = """<?xml version="1.0" encoding="UTF-8"?>
+<tmx version="1.4"><header/><body>
+<tu><tuv xml:lang="en-GB"><seg>A  dog
+ barks</seg></tuv><tuv xml:lang="DE"><seg>Ein <bpt i="1"/>Hund</seg></tuv></tu>
+<tu><tuv xml:lang="en"><seg>alone</seg></tuv><tuv xml:lang="fr"><seg>seul</seg></tuv></tu>
+</body></tmx>
+"""
+
+
+def test_tmx(tmp_path):
+    path = write(tmp_path / "a.tmx.gz", gzip.compress(TMX.encode()))
+    batches = list(read_tmx([path], ["en", "de"]))
+    assert rows(batches) == [("A dog barks", "Ein Hund"), ("alone", None)]
+    assert list(batches[0].lines) == [3, 5]
+
+
+def test_broken_tmx_names_the_line(tmp_path):
+    with pytest.raises(InputError, match="broken TMX") as caught:
+        list(read_tmx([write(tmp_path / "a.tmx", TMX.replace("</body>", ""))], ["en", "de"]))
+    assert caught.value.line == 6
+
+
+def test_tmx_opens_no_other_file(tmp_path):
+    write(tmp_path / "secret", "secret")
+    text = TMX.replace("<tmx ", f'<!DOCTYPE tmx [<!ENTITY x SYSTEM "file://{tmp_path}/secret">]>\n<tmx ')
+    path = write(tmp_path / "a.tmx", text.replace("alone", "alone &x;"))
+    assert "secret" not in str(rows(read_tmx([path], ["en", "de"])))
+
+
+def test_missing_files(tmp_path):
+    for read in (lambda p: read_lines([p]), lambda p: read_parquet([p], ["a"]), lambda p: read_tmx([p], ["a"])):
+        with pytest.raises(InputError, match="no such file"):
+            list(read(tmp_path / "none"))
+
+
+def test_batch_head():
+    column = pa.array(["a", "b", "c"], pa.large_string())
+    head = Batch(columns=(column,), files=(Path("x"),), lines=range(5, 8)).head(2)
+    assert (head.columns[0].to_pylist(), list(head.lines)) == (["a", "b"], [5, 6])

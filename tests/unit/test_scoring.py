@@ -1,0 +1,304 @@
+"""Scores agree with sacrebleu to the last digit, and say how they were made."""
+
+import csv
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sacrebleu
+from sacrebleu.metrics import BLEU
+
+from lingualift.configuration.evaluation import Metric
+from lingualift.errors import InputError, LingualiftError
+from lingualift.files import checksum
+from lingualift.metrics import Scorer, check_metrics, rates, score_segments
+from lingualift.scoring import COLUMNS, benchmark_sentences, read_hypotheses, score_hypotheses, write_scores
+from lingualift.stores import RecordStore
+
+NTREX = {
+    "en": "newstest2019-src.eng.txt.gz",
+    "de": "newstest2019-ref.deu.txt.gz",
+    "zh": "newstest2019-ref.zho-CN.txt.gz",
+    "sw": "newstest2019-ref.swa.txt.gz",
+}
+NUM_LINES = 150
+# "bleu" must be right for every target, "spbleu" as well as the plain command.
+METRICS = {name: Metric(name=name) for name in ("spbleu", "bleu", "chrf", "chrf++")}
+
+
+@pytest.fixture(scope="module")
+def texts(shared_data) -> dict[str, list[str]]:
+    read = {}
+    for code, name in NTREX.items():
+        with gzip.open(shared_data / "ntrex128" / name, "rt", encoding="utf-8", newline="\n") as file:
+            read[code] = [line.rstrip("\r\n") for _, line in zip(range(NUM_LINES), file, strict=False)]
+    return read
+
+
+@pytest.fixture
+def flores_model(shared_data, monkeypatch) -> Path:
+    monkeypatch.setenv("SACREBLEU", str(shared_data / "sacrebleu"))
+    return shared_data / "sacrebleu" / "models" / "flores200sacrebleuspm"
+
+
+def perturbed(sentences: list[str], seed: int) -> list[str]:
+    """A poor translation: words lost, doubled and swapped, some lines empty, some another line's."""
+    rng = random.Random(seed)
+    made = []
+    for sentence in sentences:
+        # Characters stand for words where there are no spaces.
+        words = sentence.split(" ") if " " in sentence.strip() else list(sentence)
+        words = [word for word in words for _ in range(rng.choice([0, 1, 1, 1, 1, 2]))]
+        if len(words) > 3 and rng.random() < 0.5:
+            place = rng.randrange(len(words) - 1)
+            words[place], words[place + 1] = words[place + 1], words[place]
+        made.append((" " if " " in sentence.strip() else "").join(words) + rng.choice(["", "", " ", " ."]))
+    made[3] = ""
+    made[5] = sentences[6]
+    return made
+
+
+def benchmark(folder: Path, tables: dict[str, dict[str, list[str]]]) -> Path:
+    import pyarrow as pa
+
+    (folder / "tables").mkdir(parents=True)
+    described = []
+    for name, columns in tables.items():
+        table = pa.table(columns)
+        with pa.ipc.new_file(folder / "tables" / f"{name}.arrow", table.schema) as writer:
+            writer.write_table(table, max_chunksize=7)
+        described.append({"name": name, "languages": list(columns), "rows": table.num_rows})
+    (folder / "manifest.json").write_text(json.dumps({"tables": described}))
+    return folder
+
+
+def hypotheses_file(path: Path, made: dict[str, list[str]]) -> Path:
+    records = (
+        {"direction": direction, "sentence": number, "hypothesis": hypothesis}
+        for direction, hypotheses in made.items()
+        for number, hypothesis in enumerate(hypotheses)
+    )
+    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def rows_of(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {(row["source"], row["target"], row["metric"]): row for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("target", ["de", "zh", "sw"])
+def test_spbleu_is_sacrebleus_to_the_last_digit(texts, flores_model, monkeypatch, target):
+    # sacrebleu reads the variable when it is imported, which was before the test set it.
+    monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_spm.SACREBLEU_DIR", str(flores_model.parents[1]))
+    hypotheses = perturbed(texts[target], 1)
+    plain = BLEU(tokenize="flores200", force=True)
+    score = plain.corpus_score(hypotheses, [texts[target]]).score
+    scorer = Scorer(METRICS["spbleu"], target, texts[target])
+    assert 5 < score < 95
+    assert scorer.score(hypotheses) == score
+    assert scorer.signature == str(plain.get_signature())
+    assert "tok:flores200" in scorer.signature
+    # Serving one source leaves nothing behind for the next.
+    assert scorer.score(texts[target]) == pytest.approx(100)
+    assert scorer.score(hypotheses) == score
+
+
+@pytest.mark.parametrize(("target", "tokenizer"), [("de", "13a"), ("zh", "zh"), ("sw", "13a")])
+def test_bleu_and_chrf_are_sacrebleus_to_the_last_digit(texts, target, tokenizer):
+    hypotheses, references = perturbed(texts[target], 2), texts[target]
+    metrics = {name: METRICS[name] for name in ("bleu", "chrf", "chrf++")}
+    found = score_segments(hypotheses, references, metrics, target=target)
+    assert found["bleu"][0] == sacrebleu.corpus_bleu(hypotheses, [references], tokenize=tokenizer, force=True).score
+    assert found["chrf"][0] == sacrebleu.corpus_chrf(hypotheses, [references]).score
+    assert found["chrf++"][0] == sacrebleu.corpus_chrf(hypotheses, [references], word_order=2).score
+    assert f"tok:{tokenizer}|" in found["bleu"][1]
+    assert "nw:2|" in found["chrf++"][1]
+
+
+def test_the_command_line_prints_the_same(texts, flores_model, tmp_path):
+    hypotheses = perturbed(texts["de"], 3)
+    for name, lines in (("hypotheses", hypotheses), ("references", texts["de"])):
+        (tmp_path / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    found = score_segments(hypotheses, texts["de"], METRICS, target="de")
+    options = {
+        "spbleu": ["-m", "bleu", "-tok", "flores200"],
+        "bleu": ["-m", "bleu", "-tok", "13a"],
+        "chrf": ["-m", "chrf"],
+        "chrf++": ["-m", "chrf", "--chrf-word-order", "2"],
+    }
+    for name, words in options.items():
+        command = [sys.executable, "-m", "sacrebleu", str(tmp_path / "references"), "-i", str(tmp_path / "hypotheses")]
+        done = subprocess.run(
+            [*command, *words, "-w", "12"], capture_output=True, text=True, check=True, env=os.environ
+        )
+        printed = json.loads(done.stdout)
+        score, signature = found[name]
+        assert f"{printed['score']:.12f}" == f"{score:.12f}"
+        assert printed["signature"] == signature
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_scores_of_a_system(texts, flores_model, tmp_path, workers):
+    folder = benchmark(tmp_path / "benchmark", {"multiway": texts})
+    made = {
+        f"{source}-{target}": perturbed(texts[target], number)
+        for number, (source, target) in enumerate([("en", "de"), ("de", "en"), ("en", "zh"), ("sw", "de")])
+    }
+    made["de-sw"] = list(texts["de"])
+    parts = [dict(list(made.items())[:2]), dict(list(made.items())[2:])]
+    files = [hypotheses_file(tmp_path / f"{number}.jsonl", part) for number, part in enumerate(parts)]
+    arguments = {"benchmark_folder": folder, "metrics": METRICS, "system": "S", "benchmark": "ntrex"}
+    manifest = score_hypotheses(files, out=tmp_path / "scores.csv", workers=workers, **arguments)
+    assert dict(manifest.counts) == {"directions": 5, "segments": 5 * NUM_LINES}
+    rows = rows_of(tmp_path / "scores.csv")
+    assert len(rows) == 5 * (len(METRICS) + 3)
+    assert [key[:2] for key in rows] == sorted(key[:2] for key in rows)
+    for direction, hypotheses in made.items():
+        source, target = direction.split("-")
+        for name, (score, signature) in score_segments(hypotheses, texts[target], METRICS, target=target).items():
+            row = rows[source, target, name]
+            assert (float(row["score"]), row["signature"], row["segments"]) == (score, signature, str(NUM_LINES))
+    assert float(rows["de", "sw", "copy_rate"]["score"]) == 100
+    assert float(rows["en", "de", "empty_rate"]["score"]) == pytest.approx(100 / NUM_LINES)
+    assert rows["en", "de", "length_ratio"]["signature"] == ""
+    assert tuple(rows["en", "de", "chrf"]) == COLUMNS
+
+
+def test_scoring_goes_on_where_it_was(texts, tmp_path, monkeypatch):
+    folder = benchmark(tmp_path / "benchmark", {"multiway": texts})
+    made = {"en-de": perturbed(texts["de"], 0), "en-sw": perturbed(texts["sw"], 1)}
+    files = [hypotheses_file(tmp_path / "hypotheses.jsonl", made)]
+    metrics = {"chrf": METRICS["chrf"]}
+
+    def score(out: str, **options) -> bytes:
+        score_hypotheses(
+            files, benchmark_folder=folder, metrics=metrics, out=tmp_path / out, system="S", benchmark="B", **options
+        )
+        return (tmp_path / out).read_bytes()
+
+    unbroken = score("unbroken.csv")
+    assert score("state.csv", state=tmp_path / "state") == unbroken
+    (state,) = (tmp_path / "state").iterdir()
+    # As if killed while writing the second record: only that direction is scored again.
+    state.write_bytes(state.read_bytes()[:-9])
+    scored = []
+    plain = Scorer.score
+    monkeypatch.setattr(Scorer, "score", lambda self, hypotheses: scored.append(1) or plain(self, hypotheses))
+    assert score("resumed.csv", state=tmp_path / "state") == unbroken
+    assert len(scored) == 1
+    assert len(RecordStore(state, ("rows",))) == 2
+    # Other hypotheses know nothing of it.
+    made["en-de"] = texts["de"]
+    hypotheses_file(files[0], made)
+    assert score("changed.csv", state=tmp_path / "state") == score("fresh.csv") != unbroken
+
+
+def test_bilingual_tables_have_their_own_sentences(tmp_path):
+    pair, other = {"en": ["a", "b", "c"], "de": ["A", "B", "C"]}, {"cs": ["x"], "en": ["y"]}
+    folder = benchmark(tmp_path / "benchmark", {"de-en": pair, "cs-en": other})
+    assert benchmark_sentences(folder, "de", "en") == (["A", "B", "C"], ["a", "b", "c"])
+    assert benchmark_sentences(folder, "en", "de", limit=2) == (["a", "b"], ["A", "B"])
+    assert benchmark_sentences(folder, "cs", "en") == (["x"], ["y"])
+    with pytest.raises(LingualiftError, match="no direction cs-de"):
+        benchmark_sentences(folder, "cs", "de")
+    # English references of two tables in one run: each against its own.
+    file = hypotheses_file(tmp_path / "hypotheses.jsonl", {"de-en": ["a", "b", "c"], "cs-en": ["y"]})
+    metrics = {"chrf": METRICS["chrf"]}
+    out = tmp_path / "scores.csv"
+    score_hypotheses([file], benchmark_folder=folder, metrics=metrics, out=out, system="S", benchmark="B")
+    assert {key: float(row["score"]) for key, row in rows_of(out).items() if key[2] == "chrf"} == {
+        ("cs", "en", "chrf"): 100,
+        ("de", "en", "chrf"): 100,
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([("en-de", 0, "x")], "en-de: 1 of 2 sentences have no hypothesis, the first is 1"),
+        ([("en-de", 0, "x"), ("en-de", 0, "x")], "sentence 0 has a second hypothesis"),
+        ([("en-de", 2, "x")], "has 2 sentences, but here is 2"),
+        ([("en-fr", 0, "x")], "'en-fr' is not between two of de, en"),
+        (["{"], r"hypotheses\.jsonl:1: not a JSON object with a direction"),
+    ],
+)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bad_hypotheses_are_named(tmp_path, lines, message, workers):
+    folder = benchmark(tmp_path / "benchmark", {"multiway": {"de": ["A", "B"], "en": ["a", "b"]}})
+    file = tmp_path / "hypotheses.jsonl"
+    keys = ("direction", "sentence", "hypothesis")
+    texts = [line if isinstance(line, str) else json.dumps(dict(zip(keys, line, strict=True))) for line in lines]
+    texts += [json.dumps({"direction": "de-en", "sentence": n, "hypothesis": ""}) for n in range(2)]
+    file.write_text("\n".join(texts))
+    with pytest.raises(LingualiftError, match=message):
+        score_hypotheses(
+            [file],
+            benchmark_folder=folder,
+            metrics={"chrf": METRICS["chrf"]},
+            out=tmp_path / "scores.csv",
+            system="S",
+            benchmark="B",
+            workers=workers,
+        )
+    assert not (tmp_path / "scores.csv").exists()
+
+
+def test_unusual_line_ends_stay_inside_a_hypothesis(tmp_path):
+    from lingualift.scoring import find_directions
+
+    texts = ["a\u2028b\x85c\x0bd\re", "", "f\ng\x00"]
+    file = hypotheses_file(tmp_path / "hypotheses.jsonl", {"en-de": texts, "de-en": ["x"]})
+    assert read_hypotheses(find_directions([file])["en-de"], 3, direction="en-de") == texts
+
+
+def test_rates_by_hand():
+    sources = ["Ein Hund", "Zwei", "drei", ""]
+    hypotheses = [" ein hund ", "two", "  ", ""]
+    # An empty source that stays empty is a copy as well; 8 + 3 characters over 3 + 3 + 5 + 0.
+    assert rates(sources, hypotheses, ["dog", "two", "three", ""]) == {
+        "copy_rate": 50.0,
+        "empty_rate": 50.0,
+        "length_ratio": 1.0,
+    }
+
+
+def test_a_missing_tokenizer_names_the_file_to_put_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("SACREBLEU", str(tmp_path))
+    with pytest.raises(
+        LingualiftError, match=f"put its SentencePiece model at {tmp_path}/models/flores200sacrebleuspm"
+    ):
+        check_metrics([METRICS["spbleu"]])
+    with pytest.raises(LingualiftError, match=r"models/sacrebleu_tokenizer_spm\.model"):
+        check_metrics([Metric(name="spbleu", tokenizer="flores101")])
+    with pytest.raises(InputError, match=r"own\.model: no such file"):
+        check_metrics([Metric(name="spbleu", tokenizer=f"spm:{tmp_path / 'own.model'}")])
+    with pytest.raises(LingualiftError, match=r"pip install 'sacrebleu\[ja\]'"):
+        _without_mecab(monkeypatch)
+
+
+def _without_mecab(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "MeCab", None)
+    monkeypatch.delitem(sys.modules, "sacrebleu.tokenizers.tokenizer_ja_mecab", raising=False)
+    Scorer(METRICS["bleu"], "ja", ["犬"])
+
+
+def test_a_models_checksum_is_in_its_signature(texts, flores_model):
+    metric = Metric(name="spbleu", tokenizer=f"spm:{flores_model}")
+    hypotheses = perturbed(texts["de"], 4)
+    own = Scorer(metric, "de", texts["de"])
+    assert own.score(hypotheses) == Scorer(METRICS["spbleu"], "de", texts["de"]).score(hypotheses)
+    assert f"tok:spm-flores200sacrebleuspm-{checksum(flores_model)[:8]}|" in own.signature
+
+
+def test_scores_are_written_in_full_precision(tmp_path):
+    row = dict(zip(COLUMNS, ("S", "B", "en", "de", "spbleu", 100 / 3, "a,b", 3), strict=True))
+    write_scores([row], tmp_path / "scores.csv")
+    (read,) = rows_of(tmp_path / "scores.csv").values()
+    assert float(read["score"]) == 100 / 3
+    assert read["signature"] == "a,b"

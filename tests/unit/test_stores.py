@@ -1,0 +1,200 @@
+"""Append-only stores: whatever kills a writer, what was written stands."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lingualift.errors import InputError, LingualiftError
+from lingualift.stores import HypothesisStore, RecordStore, merge_stores
+
+TEXTS = ["Ein Hund.", "", "两只狗\u2028在跑", 'He said: ", "crc": "00000000"}', "a\nb\x00c", "ß" * 300]
+
+
+def record(direction: str, sentence: int, hypothesis: str = "x") -> dict:
+    return {"direction": direction, "sentence": sentence, "hypothesis": hypothesis}
+
+
+def fill(path, records) -> bytes:
+    with HypothesisStore(path) as store:
+        store.append(records)
+    return path.read_bytes()
+
+
+def test_records_come_back_as_they_were(tmp_path):
+    records = [record("en-de", number, text) for number, text in enumerate(TEXTS)]
+    fill(tmp_path / "store.jsonl", records)
+    store = HypothesisStore(tmp_path / "store.jsonl")
+    assert list(store) == records
+    assert len(store) == len(TEXTS)
+    for line in (tmp_path / "store.jsonl").read_bytes().split(b"\n")[:-1]:
+        assert list(json.loads(line)) == ["direction", "sentence", "hypothesis", "crc"]
+
+
+def test_missing_and_membership(tmp_path):
+    with HypothesisStore(tmp_path / "store.jsonl") as store:
+        store.append([record("en-de", 3), record("en-de", 1)])
+        assert store.missing("en-de", 5) == [0, 2, 4]
+        assert store.missing("de-en", 2) == [0, 1]
+        assert ("en-de", 3) in store
+        assert ("en-de", 2) not in store
+        assert ("en-de", 99) not in store
+        assert store.directions == ["en-de"]
+
+
+def test_the_first_record_of_a_key_stands(tmp_path):
+    with HypothesisStore(tmp_path / "store.jsonl") as store:
+        assert store.append([record("en-de", 0, "first"), record("en-de", 0, "second")]) == 1
+        assert store.append([record("en-de", 0, "third")]) == 0
+    assert list(HypothesisStore(tmp_path / "store.jsonl")) == [record("en-de", 0, "first")]
+
+
+def test_truncation_at_every_byte_of_the_last_record_loses_that_record_alone(tmp_path):
+    path = tmp_path / "store.jsonl"
+    records = [record("en-de", number, text) for number, text in enumerate(TEXTS)]
+    whole = fill(path, records)
+    last = len(whole[:-1].rpartition(b"\n")[0]) + 1
+    for length in range(last, len(whole)):
+        path.write_bytes(whole[:length])
+        with HypothesisStore(path) as store:
+            assert list(store) == records[:-1]
+            assert store.missing("en-de", len(records)) == [len(records) - 1]
+            store.append(records[-1:])
+        assert path.read_bytes() == whole
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=8),
+    junk=st.binary(max_size=40),
+    cut=st.floats(0, 1),
+)
+def test_a_broken_tail_never_reaches_back(tmp_path, texts, junk, cut):
+    path = tmp_path / "store.jsonl"
+    path.unlink(missing_ok=True)
+    records = [record("en-de", number, text) for number, text in enumerate(texts)]
+    whole = fill(path, records)
+    length = int(cut * len(whole))
+    path.write_bytes(whole[:length] + junk)
+    survivors = whole[:length].count(b"\n")
+    # Junk that starts with the cut's own rest cannot be told from it.
+    store = HypothesisStore(path)
+    assert survivors <= len(store) <= survivors + (junk.startswith(b"\n"))
+    with store:
+        store.append(records)
+    assert path.read_bytes() == whole
+
+
+def test_a_corrupt_line_in_the_middle_is_an_error_with_its_place(tmp_path):
+    path = tmp_path / "store.jsonl"
+    whole = bytearray(fill(path, [record("en-de", number, "word") for number in range(4)]))
+    start = whole.index(b"\n") + 1
+    whole[whole.index(b"word", start)] = ord("W")
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=r"store\.jsonl:2: corrupt"):
+        HypothesisStore(path)
+
+
+def test_all_after_the_corruption_corrupt_is_cut(tmp_path):
+    path = tmp_path / "store.jsonl"
+    whole = fill(path, [record("en-de", number, "word") for number in range(4)])
+    first = whole.index(b"\n") + 1
+    path.write_bytes(whole[:first] + b"\0" * 100 + b"\n" + whole[first:-5].replace(b"word", b"W"))
+    with HypothesisStore(path) as store:
+        assert len(store) == 1
+        store.append([])
+    assert path.read_bytes() == whole[:first]
+
+
+def test_reading_changes_nothing(tmp_path):
+    path = tmp_path / "store.jsonl"
+    path.write_bytes(fill(path, [record("en-de", 0)]) + b'{"half')
+    before = path.read_bytes()
+    list(HypothesisStore(path))
+    assert path.read_bytes() == before
+
+
+def test_a_second_writer_is_refused_until_the_first_has_closed(tmp_path):
+    first, second = (HypothesisStore(tmp_path / "store.jsonl") for _ in range(2))
+    first.append([record("en-de", 0, "first")])
+    with pytest.raises(LingualiftError, match="another process"):
+        second.append([record("en-de", 1)])
+    first.close()
+    assert second.append([record("en-de", 0, "second"), record("en-de", 1)]) == 1
+    second.close()
+    assert [line["hypothesis"] for line in HypothesisStore(tmp_path / "store.jsonl")] == ["first", "x"]
+
+
+def test_wrong_columns_write_nothing(tmp_path):
+    store = RecordStore(tmp_path / "scores.jsonl", ("score",))
+    with pytest.raises(ValueError, match="score"):
+        store.append([{"direction": "en-de", "sentence": 0, "score": 0.5}, record("en-de", 1)])
+    with pytest.raises(ValueError, match="before the first"):
+        store.append([{"direction": "en-de", "sentence": -1, "score": 0.5}])
+    store.close()
+    assert (tmp_path / "scores.jsonl").read_bytes() == b""
+
+
+def test_the_final_file_does_not_know_how_it_came_about(tmp_path):
+    directions, count = ["fr-de", "de-en", "en-fr"], 7
+    records = [
+        record(direction, number, f"{direction} {number}") for direction in directions for number in range(count)
+    ]
+    finals = []
+    for seed in range(4):
+        rng = random.Random(seed)
+        shuffled = rng.sample(records, len(records))
+        stores = [HypothesisStore(tmp_path / f"{seed}-{part}.jsonl") for part in range(1 + seed)]
+        for line in shuffled:
+            with rng.choice(stores) as store:
+                store.append([line])
+        merge_stores(stores, tmp_path / f"{seed}.out", rng.sample(directions, 3), count)
+        finals.append((tmp_path / f"{seed}.out").read_bytes())
+    expected = "".join(
+        json.dumps(record(direction, number, f"{direction} {number}")) + "\n"
+        for direction in sorted(directions)
+        for number in range(count)
+    )
+    assert finals == [expected.encode()] * 4
+
+
+def test_the_final_file_is_complete_or_not_there(tmp_path):
+    with HypothesisStore(tmp_path / "store.jsonl") as store:
+        store.append([record("en-de", 0), record("en-de", 2)])
+        with pytest.raises(LingualiftError, match="en-de, sentence 1: no record"):
+            store.write_final(tmp_path / "out.jsonl", ["en-de"], 3)
+    with HypothesisStore(tmp_path / "other.jsonl") as other:
+        other.append([record("en-de", 0, "y")])
+    with pytest.raises(LingualiftError, match="different records"):
+        merge_stores([store, other], tmp_path / "out.jsonl", ["en-de"], 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.jsonl", "store.jsonl"]
+
+
+def _fill_slowly(path, seed: int) -> None:
+    rng = random.Random(seed)
+    with HypothesisStore(path) as store:
+        for direction in ("en-de", "de-en"):
+            while missing := store.missing(direction, 60):
+                batch = rng.sample(missing, min(len(missing), rng.randint(1, 7)))
+                store.append(record(direction, number, f"{direction} {number}" * 50) for number in batch)
+
+
+def test_killed_ten_times_the_final_file_is_the_same(tmp_path):
+    _fill_slowly(tmp_path / "unbroken.jsonl", 0)
+    context = multiprocessing.get_context("fork")
+    for seed in range(1, 11):
+        process = context.Process(target=_fill_slowly, args=(tmp_path / "killed.jsonl", seed))
+        process.start()
+        time.sleep(random.Random(seed).uniform(0, 0.01))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    _fill_slowly(tmp_path / "killed.jsonl", 99)
+    for name in ("unbroken", "killed"):
+        HypothesisStore(tmp_path / f"{name}.jsonl").write_final(tmp_path / f"{name}.out", ["en-de", "de-en"], 60)
+    assert (tmp_path / "unbroken.out").read_bytes() == (tmp_path / "killed.out").read_bytes()

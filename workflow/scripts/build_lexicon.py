@@ -1,0 +1,25 @@
+"""Build a multilingual lexicon (rule ``build_lexicon``)."""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from lingualift.configuration.lexicons import Dictionary
+from lingualift.joblog import job_logging
+from lingualift.languages import Language
+from lingualift.lexicons import build_lexicon
+
+
+def main(*, folder: str, settings: dict, version: int, files: list[str] | None = None) -> None:
+    """Write the lexicon of ``settings``; ``files`` are what it is read from."""
+    build_lexicon(
+        TypeAdapter(Dictionary).validate_python(settings["dictionary"]),
+        languages={code: Language(**row) for code, row in settings["languages"].items()},
+        data=Path(settings["data"]),
+        out=Path(folder),
+    )
+
+
+if "snakemake" in globals():
+    with job_logging(snakemake.log[0]):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

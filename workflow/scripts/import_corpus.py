@@ -1,0 +1,32 @@
+"""Import a corpus or a benchmark (rules ``import_corpus`` and ``import_benchmark``)."""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from lingualift.configuration.corpora import AnyCorpus
+from lingualift.corpora import import_corpus
+from lingualift.joblog import job_logging
+from lingualift.languages import Language
+
+
+def main(
+    *, folder: str, settings: dict, state: str, threads: int, version: int, files: list[str] | None = None
+) -> None:
+    """Write the corpus of ``settings`` in canonical form; ``files`` are what it is read from."""
+    table = {code: Language(**row) for code, row in settings["languages"].items()}
+    import_corpus(
+        TypeAdapter(AnyCorpus).validate_python(settings["corpus"]),
+        languages=list(table),
+        table=table,
+        data=Path(settings["data"]),
+        out=Path(folder),
+        work=Path(state),
+        workers=threads,
+        strict=settings["strict"],
+    )
+
+
+if "snakemake" in globals():
+    with job_logging(snakemake.log[0]):
+        main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lingualift.configuration.evaluation import Metric
+from lingualift.configuration.evaluation import RATES, Metric
 from lingualift.errors import InputError, LingualiftError
 from lingualift.files import checksum
 
@@ -23,7 +23,6 @@ _AUTO_TOKENIZERS = {
     "ko": "ko-mecab",
     **dict.fromkeys(("km", "lo", "my", "th"), "char"),
 }
-RATES = ("copy_rate", "empty_rate", "length_ratio")
 
 
 class Scorer:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from lingualift.configuration.corpus_base import Corpus
-from lingualift.configuration.evaluation import find_metric
+from lingualift.configuration.evaluation import RATES, find_metric
 from lingualift.configuration.loading import Run
 from lingualift.configuration.schema import Benchmark, TranslatedCorpus
 from lingualift.engines import choose_engine
@@ -289,7 +289,9 @@ class Plan:
         return {
             "system": system,
             "benchmark": benchmark,
-            "metrics": {name: _plain(find_metric(name, self.configuration.metrics)) for name in asked},
+            "metrics": {
+                name: _plain(find_metric(name, self.configuration.metrics)) for name in asked if name not in RATES
+            },
             "limit": self.configuration.benchmarks[benchmark].limit,
         }
 

@@ -23,6 +23,8 @@ _TOKENIZERS = {
     "bleu": ("auto", "13a", "zh", "ja-mecab", "ko-mecab", "char", "intl"),
 }
 BUILT_IN_METRICS = ("spbleu", "bleu", "chrf", "chrf++")
+# Computed beside every score, and shown by these names.
+RATES = ("copy_rate", "empty_rate", "length_ratio")
 
 
 class Metric(Entry):

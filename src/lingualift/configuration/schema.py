@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from lingualift.configuration.base import Entry, LanguageCode, Name
 from lingualift.configuration.corpora import AnyCorpus
-from lingualift.configuration.evaluation import BUILT_IN_METRICS, Directions, Figure, Metric, Table
+from lingualift.configuration.evaluation import BUILT_IN_METRICS, RATES, Directions, Figure, Metric, Table
 from lingualift.configuration.lexicons import Augmentation, Dictionary
 from lingualift.configuration.mixtures import Mixture
 from lingualift.configuration.models import Model, Recipe
@@ -148,7 +148,7 @@ def _shown(configuration: Configuration) -> Iterator[Reference]:
             metrics = entry.metrics if isinstance(entry, Table) else (entry.metric,)
             for number, metric in enumerate(metrics):
                 place = (section, name, "metrics", number) if isinstance(entry, Table) else (section, name, "metric")
-                if metric not in BUILT_IN_METRICS:
+                if metric not in (*BUILT_IN_METRICS, *RATES):
                     yield Reference(place=place, name=metric, section="metrics")
 
 

@@ -25,6 +25,8 @@ wildcard_constraints:
     **constraints(),
 
 
+include: "rules/fetch.smk"
+include: "rules/environments.smk"
 include: "rules/corpora.smk"
 include: "rules/lexicons.smk"
 include: "rules/mixtures.smk"

@@ -17,16 +17,9 @@ take turns, five times, and the table gives the medians. Written to ``benchmarks
 
 Reading the text, opening the lexicon and importing are off the clock, for all. OpusTrainer pins other versions than
 the project, so that it runs in an environment of its own, made at the first run.
-
-Also measured: building the lexicon of all 49 MUSE files (seconds, peak memory) and opening it.
 """
 
-import argparse
-import csv
 import gzip
-import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -34,7 +27,8 @@ import time
 import venv
 from pathlib import Path
 
-_OUTPUT = Path(__file__).parent / "output"
+from common import OUTPUT, arguments_parser, main_or_part, report, run_part, speed_rows
+
 _PEER = "opustrainer==0.5"
 _RATE = 0.3
 _BATCH = 16_384
@@ -42,65 +36,26 @@ _BATCH = 16_384
 
 def main() -> None:
     """Run everything, print the table, write it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder of sample data")
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--part", choices=sorted(_PARTS), help=argparse.SUPPRESS)
-    parser.add_argument("--lexicon", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.part:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        print(json.dumps(_PARTS[arguments.part](arguments.data, arguments.lexicon)))
-        return
-    peer = _peer_python()
+    arguments = arguments_parser(__doc__, repetitions=5).parse_args()
+    order = [
+        ("Replacer", sys.executable, "replacer"),
+        ("replace_words", sys.executable, "words"),
+        ("OpusTrainer, Tags", _peer_python(), "peer"),
+    ]
+    speeds: dict[str, list[float]] = {name: [] for name, _, _ in order}
     with tempfile.TemporaryDirectory() as folder:
         lexicon = Path(folder) / "lexicon"
-        built = _run(sys.executable, "build", arguments.data, lexicon)
-        order = [
-            ("Replacer", sys.executable, "replacer"),
-            ("replace_words", sys.executable, "words"),
-            ("OpusTrainer, Tags", peer, "peer"),
-        ]
-        measured: dict[str, list[float]] = {name: [] for name, _, _ in order}
+        _build(arguments.data, lexicon)
         for _ in range(arguments.repetitions):
             for name, python, part in order:
-                result = _run(python, part, arguments.data, lexicon)
-                measured[name].append(result["sentences"] / result["seconds"])
-    base = statistics.median(measured["OpusTrainer, Tags"])
-    rows = [
-        {
-            "what": name,
-            "median": round(statistics.median(speeds)),
-            "least": round(min(speeds)),
-            "most": round(max(speeds)),
-            "unit": "sentences/s",
-            "ratio": round(statistics.median(speeds) / base, 2),
-        }
-        for name, speeds in measured.items()
-    ]
-    for name, (value, unit) in built.items():
-        rows.append({"what": name, "median": value, "least": value, "most": value, "unit": unit, "ratio": ""})
-    _OUTPUT.mkdir(exist_ok=True)
-    with (_OUTPUT / "word_replacement.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    for row in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
-        print("{what:<32} {median:>10} {least:>10} {most:>10}  {unit:<12} {ratio:>6}".format(**row))
-
-
-def _run(python: str, part: str, data: Path, lexicon: Path) -> dict:
-    """Run one part in a process of its own, on one core."""
-    command = [python, __file__, "--part", part, "--data", str(data), "--lexicon", str(lexicon)]
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    done = subprocess.run(command, env=os.environ | limits, stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+                result = run_part(__file__, part, python=python, one_core=True, data=arguments.data, lexicon=lexicon)
+                speeds[name].append(result["sentences"] / result["seconds"])
+    report("word_replacement", speed_rows(speeds, peer="OpusTrainer, Tags", unit="sentences/s"))
 
 
 def _peer_python() -> str:
     """An interpreter that has OpusTrainer."""
-    folder = _OUTPUT / "opustrainer-environment"
+    folder = OUTPUT / "opustrainer-environment"
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         venv.create(folder, clear=True, with_pip=True)
@@ -109,48 +64,29 @@ def _peer_python() -> str:
     return str(python)
 
 
-def _captions(data: Path, language: str) -> list[str]:
-    with gzip.open(data / "multi30k" / f"train.{language}.gz", "rt", encoding="utf-8") as file:
+def _captions(data: str, language: str) -> list[str]:
+    with gzip.open(Path(data) / "multi30k" / f"train.{language}.gz", "rt", encoding="utf-8") as file:
         return [line.rstrip("\n") for line in file]
 
 
-def _languages(data: Path) -> dict:
-    from types import SimpleNamespace
-
-    files = (data / "muse").iterdir()
-    codes = sorted({code for file in files for code in file.name.split(".")[0].split("-")})
-    return {code: SimpleNamespace(code=code, codes={"muse": code}, segmentation="space") for code in codes}
-
-
-def _build(data: Path, lexicon: Path) -> dict[str, tuple[float, str]]:
-    import resource
+def _build(data: Path, lexicon: Path) -> None:
+    from lexicon import muse_languages
 
     from lingualift.configuration.lexicons import MuseDictionary
-    from lingualift.lexicons import Lexicon, build_lexicon
+    from lingualift.lexicons import build_lexicon
 
-    start = time.perf_counter()
     dictionary = MuseDictionary(reader="muse", path="muse")
-    build_lexicon(dictionary, languages=_languages(data), data=data, out=lexicon)
-    seconds = time.perf_counter() - start
-    # Kilobytes on Linux.
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    start = time.perf_counter()
-    Lexicon.open(lexicon).translations("dog", "en")
-    opening = time.perf_counter() - start
-    return {
-        "building MUSE, 49 files": (round(seconds, 1), "s"),
-        "building MUSE, peak memory": (round(memory, 2), "GB"),
-        "opening it, and one look-up": (round(1000 * opening, 1), "ms"),
-    }
+    build_lexicon(dictionary, languages=muse_languages(data), data=data, out=lexicon)
 
 
-def _replacer(data: Path, lexicon: Path) -> dict[str, float]:
+def _replacer(data: str, lexicon: str) -> dict[str, float]:
     import numpy as np
+    from lexicon import muse_languages
 
     from lingualift.lexicons import Lexicon
     from lingualift.replacement import Replacer
 
-    sentences, opened, language = _captions(data, "en"), Lexicon.open(lexicon), _languages(data)["en"]
+    sentences, opened, language = _captions(data, "en"), Lexicon.open(Path(lexicon)), muse_languages(Path(data))["en"]
     start = time.perf_counter()
     replace = Replacer(opened, "en", language, to=opened.languages, rate=_RATE, seed=17)
     for first in range(0, len(sentences), _BATCH):
@@ -159,14 +95,14 @@ def _replacer(data: Path, lexicon: Path) -> dict[str, float]:
     return {"sentences": len(sentences), "seconds": time.perf_counter() - start}
 
 
-def _words(data: Path, lexicon: Path) -> dict[str, float]:
+def _words(data: str, lexicon: str) -> dict[str, float]:
     import numpy as np
 
     from lingualift.lexicons import Lexicon
     from lingualift.replacement import replace_words
 
     # A tenth of the text: the speed is the same, and the wait is not.
-    sentences, opened = _captions(data, "en")[::10], Lexicon.open(lexicon)
+    sentences, opened = _captions(data, "en")[::10], Lexicon.open(Path(lexicon))
     rng = np.random.default_rng(17)
     start = time.perf_counter()
     for sentence in sentences:
@@ -175,7 +111,7 @@ def _words(data: Path, lexicon: Path) -> dict[str, float]:
     return {"sentences": len(sentences), "seconds": time.perf_counter() - start}
 
 
-def _opustrainer(data: Path, lexicon: Path) -> dict[str, float]:
+def _opustrainer(data: str, lexicon: str) -> dict[str, float]:
     import random
 
     from opustrainer.modifiers.placeholders import PlaceholderTagModifier
@@ -198,8 +134,5 @@ def _opustrainer(data: Path, lexicon: Path) -> dict[str, float]:
     return {"sentences": num_sentences, "seconds": seconds}
 
 
-_PARTS = {"build": _build, "replacer": _replacer, "words": _words, "peer": _opustrainer}
-
-
 if __name__ == "__main__":
-    main()
+    main_or_part(main, {"replacer": _replacer, "words": _words, "peer": _opustrainer})

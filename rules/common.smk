@@ -23,6 +23,7 @@ except LingualiftError as error:
 RUN = plan.configuration.run
 RESULTS = f"results/{RUN}"
 SEED = plan.configuration.seed
+DATA = str(plan.run.data)
 
 for name, files in plan.missing_data().items():
     logger.warning(
@@ -45,8 +46,13 @@ def constraints():
         "benchmark": plan.configuration.benchmarks,
         "table": plan.configuration.tables,
         "figure": plan.configuration.figures,
+        "fetched_dataset": plan.fetched_datasets(),
+        "fetched_model": plan.fetched_models(),
     }
-    named = {key: "|".join(map(re.escape, names)) or "none" for key, names in sections.items()}
+    named = {
+        key: "|".join(map(re.escape, names)) or "none"
+        for key, names in sections.items()
+    }
     return {**named, "shard": r"\d+"}
 
 
@@ -65,7 +71,9 @@ def there(inputs):
     return {
         key: value
         for key, value in inside.items()
-        if not isinstance(value, str) or value.startswith(RESULTS) or os.path.exists(value)
+        if not isinstance(value, str)
+        or value.startswith(RESULTS)
+        or os.path.exists(value)
     }
 
 
@@ -74,8 +82,16 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+def recipe(model):
+    """The recipe that a model is trained with."""
+    return plan.configuration.recipes[plan.configuration.models[model].stage.recipe]
+
+
+def gpus(number):
+    """The GPUs a job asks for: none, unless the profile says how many there are (`resources: [gpu=8]`)."""
+    return number if workflow.resource_settings.resources.get("gpu") else 0
+
+
 def version(stage):
     """The version of a stage's code, a parameter of its rule."""
     return STAGE_VERSIONS[stage]
-
-

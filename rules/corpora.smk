@@ -60,6 +60,7 @@ rule translate_supplement:
     resources:
         mem_mb=growing(16000),
         runtime=growing(1440),
+        gpu=gpus(1),
     params:
         settings=lambda wildcards: plan.supplement_settings(wildcards.supplement),
         state=f"{RESULTS}/state/supplements/{{supplement}}",

@@ -14,6 +14,7 @@ rule train_model:
     resources:
         mem_mb=growing(8000),
         runtime=growing(1440),
+        gpu=lambda wildcards: gpus(recipe(wildcards.trained).devices),
     params:
         settings=lambda wildcards: plan.model_settings(wildcards.trained),
         state=f"{RESULTS}/state/models/{{trained}}",
@@ -54,7 +55,7 @@ rule plot_training:
 
 rule convert_model:
     input:
-        model=lambda wildcards: in_results(plan.model_folder(wildcards.model)),
+        unpack(lambda wildcards: there({"model": plan.model_folder(wildcards.model)})),
     output:
         folder=directory("<results>/converted/{model}"),
     log:

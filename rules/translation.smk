@@ -15,6 +15,7 @@ rule translate_shard:
     resources:
         mem_mb=growing(8000),
         runtime=growing(480),
+        gpu=gpus(1),
     params:
         settings=lambda wildcards: plan.translation_settings(
             wildcards.system, wildcards.benchmark, int(wildcards.shard)

@@ -1,5 +1,6 @@
 """Data cards: what a mixture holds, for people."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lingualift.entries import EntryReader
+from lingualift.manifests import load_manifest
 from lingualift.packing import token_counts, tokenise
 
 if TYPE_CHECKING:
@@ -56,9 +58,7 @@ def data_card(
         "",
         "## Dropped lines",
         "",
-        *([f"- {reason}: {number:,}" for reason, number in manifest["dropped"].items()] or ["None while packing."]),
-        "",
-        "What was dropped at import stands in the `manifest.json` of each corpus.",
+        *_dropped_table(manifest, reader),
         "",
         f"## {_SAMPLES} random entries, decoded",
         "",
@@ -100,6 +100,22 @@ def _stream_table(manifest: Mapping[str, Any]) -> list[str]:
     return rows
 
 
+def _dropped_table(manifest: Mapping[str, Any], reader: EntryReader) -> list[str]:
+    """What was lost, and why: of each corpus when it was made, then of the mixture when it was packed."""
+    dropped = [("packing", reason, number) for reason, number in manifest["dropped"].items()]
+    for source, folder in reader.folders.items():
+        if (folder / "manifest.json").is_file():
+            dropped += [(source, *item) for item in load_manifest(folder / "manifest.json")["dropped"].items()]
+    if not dropped:
+        return ["None."]
+    dropped.sort(key=lambda it: (-it[2], it[:2]))
+    rows = ["| where | reason | lines |", "|---|---|---:|"]
+    rows += [f"| {where} | {reason} | {number:,} |" for where, reason, number in dropped[:_ROWS]]
+    if len(dropped) > _ROWS:
+        rows += ["", f"… and {len(dropped) - _ROWS} smaller ones, in the `manifest.json` of each."]
+    return rows
+
+
 def _samples(reader: EntryReader, tokenizer: "PreTrainedTokenizerFast", seed: int) -> list[str]:
     generator = np.random.default_rng(seed)
     size = reader.plan.entries
@@ -110,5 +126,11 @@ def _samples(reader: EntryReader, tokenizer: "PreTrainedTokenizerFast", seed: in
         stream = reader.plan.streams[int(entries.streams[0])]
         learnt = f"{int(tokens.learnt.sum())} of {len(tokens.tokens)} tokens learnt"
         decoded = tokenizer.decode(tokens.tokens.tolist(), skip_special_tokens=False)
-        lines += [f"**{stream.source} {stream.label}** — {learnt}", "", "```text", decoded, "```", ""]
+        title = f"**{' '.join(filter(None, (stream.source, stream.label)))}**"
+        if not len(tokens.tokens):
+            lines += [f"{title}: dropped", ""]
+            continue
+        # Text may hold a fence of its own.
+        fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", decoded)), default=0))
+        lines += [f"{title}: {learnt}", "", f"{fence}text", decoded, fence, ""]
     return lines

@@ -87,17 +87,19 @@ class CTranslate2Engine:
             length_penalty=self.system.length_penalty,
             max_length=max_new_tokens,
             include_prompt_in_result=False,
-            end_token=self.eos,
+            end_token=[self.eos],
         )
         return [_cut(result.sequences_ids[0], self.eos) for result in results]
 
 
-def convert_to_ctranslate2(model: Path, out: Path) -> None:
-    """Write a model in CTranslate2's own form.
+def convert_to_ctranslate2(model: str | Path | None, out: Path) -> None:
+    """Write a model in CTranslate2's own form; ``out`` has the model's name.
 
     Raises:
-        LingualiftError: CTranslate2 does not know its architecture.
+        LingualiftError: there is no such model, or CTranslate2 does not know its architecture.
     """
+    if not model or not Path(model).is_dir():
+        raise LingualiftError(f"the model `{out.name}` is not there: `models.{out.name}.path` says where it is")
     from ctranslate2.converters import TransformersConverter
 
     with atomic_path(out) as part:

@@ -1,7 +1,7 @@
 """Entries: the text of any part of a mixture's training order, read from the corpora's tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,35 @@ import pyarrow.compute as pc
 
 from lingualift.configuration.prompts import Prompt
 from lingualift.corpora import good_pair_mask, open_table
+from lingualift.files import fingerprint, read_json
 from lingualift.mixing import MixturePlan, Stream
 
 
 @lru_cache(maxsize=256)
 def _open(folder: str, table: str) -> pa.Table:
     return open_table(Path(folder), table)
+
+
+def _take(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:
+    """Some rows of a column, in rising order.
+
+    ``ChunkedArray.take`` would first join all chunks, that is, read the whole corpus into memory.
+    """
+    ends = np.cumsum([len(chunk) for chunk in column.chunks])
+    numbers = np.searchsorted(ends, rows, side="right")
+    parts = [
+        column.chunk(number).take(pa.array(rows[numbers == number] - (ends[number] - len(column.chunk(number)))))
+        for number in np.unique(numbers).tolist()
+    ]
+    return pa.chunked_array(parts, column.type)
+
+
+def _origin(folder: Path) -> str:
+    """A fingerprint of what a corpus was made from; not of the time that took."""
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        return ""
+    return fingerprint({key: value for key, value in read_json(manifest).items() if key not in ("seconds", "versions")})
 
 
 @dataclass(frozen=True)
@@ -67,6 +90,17 @@ class EntryReader:
         self.plan, self.folders, self.prompt, self.names = plan, folders, prompt, names
         self.max_ratios = max_ratios or {}
 
+    def identity(self) -> dict[str, Any]:
+        """All that determines the entries, JSON-like: the plan, the prompt, and what the corpora were made from."""
+        return {
+            "seed": self.plan.seed,
+            "streams": [asdict(stream) for stream in self.plan.streams],
+            "prompt": self.prompt.model_dump(mode="json"),
+            "names": dict(self.names),
+            "max_ratios": dict(self.max_ratios),
+            "sources": {name: _origin(folder) for name, folder in self.folders.items()},
+        }
+
     def read(self, start: int, stop: int) -> Entries:
         """The entries at the places ``start`` to ``stop`` of the order."""
         streams, numbers = self.plan.order(start, stop)
@@ -105,7 +139,8 @@ class EntryReader:
             names = ("instruction", "input", "output")
         elif stream.kind == "directed":
             names = ("source", "target")
-        return _open(str(self.folders[stream.source]), stream.table).select(list(names)).take(pa.array(rows)).columns
+        table = _open(str(self.folders[stream.source]), stream.table)
+        return [_take(table.column(name), rows) for name in names]
 
     def _good(self, stream: Stream, columns: list[pa.ChunkedArray]) -> np.ndarray:
         good = np.ones(len(columns[0]), bool)
@@ -127,7 +162,7 @@ class EntryReader:
         elif stream.kind == "instructions":
             for i in keep:
                 prompt = self.prompt.fill(lists[0][i], lists[1][i] or "")
-                yield i, prompt + lists[2][i], len(prompt) if stream.loss == "response" else 0, len(prompt)
+                yield i, prompt + lists[2][i], 0 if stream.loss == "all" else len(prompt), len(prompt)
         elif stream.format == "split" and stream.kind == "pair":
             yield from ((i, lists[sides[i]][i], 0, 0) for i in keep)
         else:
@@ -138,7 +173,7 @@ class EntryReader:
                     source, target, pair = target, source, codes[::-1]
                 if stream.format == "instruction":
                     prompt = self.prompt.translate(source, self.names[pair[0]], self.names[pair[1]])
-                    yield i, prompt + target, len(prompt) if stream.loss == "response" else 0, len(prompt)
+                    yield i, prompt + target, 0 if stream.loss == "all" else len(prompt), len(prompt)
                 else:
                     # One space between the sides (section 2.1). It belongs to what follows, as byte-level and
                     # SentencePiece tokenizers join a space to the word behind it.

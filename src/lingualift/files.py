@@ -9,7 +9,8 @@ import json
 import lzma
 import os
 import shutil
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,11 +18,13 @@ from lingualift.errors import InputError
 
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # What the decompressors raise on a broken archive.
-BROKEN_ARCHIVE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, OSError)
+BROKEN_ARCHIVE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 
 
 def open_bytes(path: str | Path) -> IO[bytes]:
     """Open a file for reading, decompressing ``.gz``, ``.bz2``, ``.xz`` and ``.zst`` by suffix.
+
+    A broken archive raises one of :data:`BROKEN_ARCHIVE` where it is read, one that is cut short ``EOFError``.
 
     Raises:
         InputError: there is no such file.
@@ -30,10 +33,50 @@ def open_bytes(path: str | Path) -> IO[bytes]:
     if not path.is_file():
         raise InputError(path, "no such file")
     if path.suffix == ".zst":
+        return io.BufferedReader(_Zstandard(path))
+    return _OPENERS.get(path.suffix, open)(path, "rb")
+
+
+class _Zstandard(io.RawIOBase):
+    """A ``.zst`` file of one frame or many.
+
+    zstandard's own reader stops after the first frame, and takes the end of a cut file for the end of the text.
+    """
+
+    def __init__(self, path: Path) -> None:
         import zstandard
 
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(path.open("rb")))
-    return _OPENERS.get(path.suffix, open)(path, "rb")
+        self._new_frame: Callable[[], Any] = zstandard.ZstdDecompressor().decompressobj
+        self._broken = zstandard.ZstdError
+        self._frame: Any = None
+        self._file = path.open("rb")
+        self._text = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._text:
+            raw = self._frame.unused_data if self._frame is not None and self._frame.eof else b""
+            raw = raw or self._file.read(1 << 17)
+            if not raw:
+                if self._frame is not None and not self._frame.eof:
+                    raise EOFError("the file ends inside a compressed frame")
+                return 0
+            if self._frame is None or self._frame.eof:
+                self._frame = self._new_frame()
+            try:
+                self._text = memoryview(self._frame.decompress(raw))
+            except self._broken as error:
+                raise OSError(f"not a zstandard file, or a broken one: {error}") from error
+        count = min(len(buffer), len(self._text))
+        buffer[:count] = self._text[:count]
+        self._text = self._text[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 @contextlib.contextmanager
@@ -44,20 +87,24 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    part, former = (path.with_name(f".{path.name}.{word}") for word in ("part", "former"))
     remove(part)
+    remove(former)
     try:
         yield part
-        if part.is_dir():
-            # A folder cannot be renamed over a non-empty one.
-            remove(path)
-        else:
+        if not part.is_dir():
             with part.open("rb") as file:
                 os.fsync(file.fileno())
+        elif path.exists():
+            # A folder cannot be renamed over another. The former one steps aside whole: no kill leaves half of it.
+            path.rename(former)
         part.rename(path)
     except BaseException:
+        if former.exists() and not path.exists():
+            former.rename(path)
         remove(part)
         raise
+    remove(former)
 
 
 def remove(path: Path) -> None:
@@ -99,3 +146,5 @@ def read_json(path: str | Path) -> Any:
             raise InputError(path, f"not JSON: {error.msg}", line=error.lineno) from error
         except UnicodeDecodeError as error:
             raise InputError(path, f"not UTF-8: {error.reason}") from error
+        except BROKEN_ARCHIVE as error:
+            raise InputError(path, f"cannot be read on, broken or cut short: {error}") from error

@@ -5,6 +5,7 @@ all streams have one numbering, and the training order is a permutation of it th
 asks for any range of that order.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -128,11 +129,12 @@ def plan_mixture(
     Source: LLaMAX, section 2.1 and Algorithm 1.
     """
     streams: list[Stream] = []
+    pair_rows = _pair_rows(tables)
     for number, component in enumerate(mixture.components):
         wanted = component.languages or list(languages)
         asked = set(component.directions.expand(wanted)) if component.directions else None
         found = [
-            _stream(mixture, component, number, kind, table, codes, valid)
+            _stream(mixture, component, number, kind, table, codes, valid, pair_rows)
             for table in tables[component.source]
             for kind, codes, valid in _views(table, wanted, asked)
         ]
@@ -169,6 +171,20 @@ def _pair_count(counts: Mapping[str, int], pair: tuple[str, str]) -> int:
     return counts.get(f"{pair[0]}-{pair[1]}") or counts.get(f"{pair[1]}-{pair[0]}") or 0
 
 
+def _pair_rows(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Counter[frozenset[str]]:
+    """How many rows each pair of languages has, over all corpora of a mixture; made-up ones do not count."""
+    rows: Counter[frozenset[str]] = Counter()
+    for table in (table for source in tables.values() for table in source if _is_original(table)):
+        for pair in combinations(table["languages"], 2):
+            rows[frozenset(pair)] += _pair_count(table["pairs"], pair)
+    return rows
+
+
+def _is_original(table: Mapping[str, Any]) -> bool:
+    """Whether the rows of a table are neither augmented nor translated by a system."""
+    return not table["directed"] and not table.get("translated", False)
+
+
 def _stream(
     mixture: Mixture,
     component: Component,
@@ -177,16 +193,18 @@ def _stream(
     table: Mapping[str, Any],
     codes: tuple[str, ...],
     valid: int,
+    pair_rows: Mapping[frozenset[str], int],
 ) -> Stream:
     rows = table["rows"]
     take = rows
     if component.sample is not None:
         take = round(rows * component.sample) if component.sample <= 1 else min(rows, int(component.sample))
     small = mixture.small_pairs
-    repeated = small is not None and kind == "pair" and 0 < valid < small.below
-    loss = component.loss or table["loss"]
-    if kind == "instructions" or component.format == "instruction":
-        loss = mixture.loss
+    # "We replicate the original data": what a system translated to fill a pair up is used once.
+    original = kind == "pair" and _is_original(table)
+    repeated = small is not None and original and pair_rows[frozenset(codes)] < small.below
+    instruction = kind == "instructions" or component.format == "instruction"
+    loss = component.loss or (mixture.loss if instruction else table["loss"])
     return Stream(
         source=component.source,
         component=number,

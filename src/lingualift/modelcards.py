@@ -4,18 +4,20 @@ from pathlib import Path
 
 from lingualift.files import read_json
 
+LOG = "training.jsonl"
+
 
 def model_card(manifest_path: Path) -> str:
     """The README of a model folder, in the Hugging Face hub's form, from its manifest."""
     manifest = read_json(manifest_path)
     settings, counts = manifest["settings"], manifest["counts"]
     languages = settings.get("languages", [])
-    recipe = settings.get("recipe", {})
+    recipe = manifest.get("recipe") or {"schedule": "cosine", **settings.get("recipe", {})}
     lines = [
         "---",
         "library_name: transformers",
         "pipeline_tag: text-generation",
-        *(["language:", *(f"- {code}" for code in languages)] if languages else []),
+        *(["language:", *(f'- "{code}"' for code in languages)] if languages else []),
         "---",
         "",
         f"# {settings.get('model', 'model')}",
@@ -35,7 +37,7 @@ def model_card(manifest_path: Path) -> str:
         f"| batch (blocks) | {recipe.get('batch')} |",
         f"| seed | {manifest.get('seed')} |",
         "",
-        "`manifest.json` holds all settings, versions and checksums; `training.jsonl` the log of the training.",
+        f"`manifest.json` holds all settings, versions and checksums; `{LOG}` the log of the training.",
         "",
     ]
     return "\n".join(lines)

@@ -1,20 +1,22 @@
 """Packing: entries become token blocks with a loss mask, in memory-mapped shards."""
 
+import multiprocessing
 import os
+import shutil
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lingualift.configuration.mixtures import Mixture
+from lingualift.encoding import encode, spread
 from lingualift.entries import Entries, EntryReader
-from lingualift.files import atomic_path, fingerprint, read_json, write_json
+from lingualift.files import atomic_path, fingerprint, read_json, remove, write_json
 from lingualift.manifests import Manifest
 from lingualift.mixing import MixturePlan
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 ENTRIES_A_SHARD = 65_536
+_ARRAYS = ("tokens", "learnt")
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,14 @@ def tokenise(entries: Entries, tokenizer: "PreTrainedTokenizerFast") -> tuple[To
     Returns:
         The tokens, and the number of tokens of the second language of each entry (0 where it has one).
     """
-    ids, firsts = _encode(entries, tokenizer)
-    eos = tokenizer.eos_token_id
-    # A tokenizer that begins every text with a token of its own does so here as it will when the model is asked.
-    head = tokenizer.build_inputs_with_special_tokens([])[:1] if getattr(tokenizer, "add_bos_token", False) else []
-    lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+    head = opening(tokenizer)
+    flat, lengths, firsts = encode(entries, tokenizer)
     full = np.where(lengths > 0, lengths + len(head) + 1, 0)
     ends = np.cumsum(full)
-    tokens = np.fromiter(
-        chain.from_iterable(chain(head, numbers, (eos,)) for numbers in ids if numbers),
-        np.int64,
-        int(ends[-1]) if len(ends) else 0,
-    )
+    tokens = np.full(int(ends[-1]) if len(ends) else 0, tokenizer.eos_token_id, np.int64)
+    tokens[spread(ends - full + len(head), lengths)] = flat
+    for place, token in enumerate(head):
+        tokens[(ends - full)[lengths > 0] + place] = token
     learnt = np.ones(len(tokens), bool)
     starts = ends - full
     for place in np.flatnonzero((entries.learn_from > 0) & (lengths > 0)).tolist():
@@ -65,29 +64,12 @@ def tokenise(entries: Entries, tokenizer: "PreTrainedTokenizerFast") -> tuple[To
     return TokenisedEntries(tokens, learnt, ends), second
 
 
-def _encode(entries: Entries, tokenizer: "PreTrainedTokenizerFast") -> tuple[list[list[int]], np.ndarray]:
-    """The tokens of each entry, and how many of them stand before its boundary."""
-    backend = tokenizer.backend_tokenizer
-    texts, boundaries = entries.texts, entries.boundaries
-    prompts = np.flatnonzero(entries.apart).tolist()
-    whole = list(texts)
-    for place in prompts:
-        whole[place] = texts[place][boundaries[place] :]
-    joined = (boundaries > 0) & ~entries.apart
-    encode = backend.encode_batch if joined.any() else backend.encode_batch_fast
-    encodings = encode(whole, add_special_tokens=False)
-    ids = [encoding.ids for encoding in encodings]
-    firsts = np.zeros(len(ids), np.int64)
-    for place in np.flatnonzero(joined).tolist():
-        token = encodings[place].char_to_token(int(boundaries[place]))
-        firsts[place] = len(ids[place]) if token is None else token
-    heads = backend.encode_batch_fast(
-        [texts[place][: boundaries[place]] for place in prompts], add_special_tokens=False
-    )
-    for place, prompt in zip(prompts, heads, strict=True):
-        firsts[place] = len(prompt)
-        ids[place] = prompt.ids + ids[place]
-    return ids, firsts
+def opening(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    """The tokens that a tokenizer puts before every text (LLaMA's BOS; none for many), as when the model is asked."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    full = tokenizer("a")["input_ids"]
+    cuts = range(len(full) - len(bare) + 1)
+    return next((full[:cut] for cut in cuts if full[cut : cut + len(bare)] == bare), [])
 
 
 def concatenate(entries: TokenisedEntries, block: int) -> list[np.ndarray]:
@@ -136,7 +118,7 @@ def pack_mixture(
     """Tokenise and pack a mixture into the folder ``out``.
 
     A shard is a function of its range of the order alone, so shards are made in any order, by any number of
-    workers; those finished in ``work`` by a job that was killed are kept.
+    workers; those that a killed job finished in ``work`` are kept if all that determines them is as it was.
 
     ``out`` holds ``tokens-00000.npy`` (uint16 or uint32, blocks x block), ``learnt-00000.npy`` (uint8, the bits
     of the loss mask, blocks x block/8), one pair a shard, and ``manifest.json``.
@@ -150,30 +132,58 @@ def pack_mixture(
         for number, start in enumerate(range(0, plan.entries, entries_a_shard))
     ]
     work.mkdir(parents=True, exist_ok=True)
-    job = _ShardJob(reader, tokenizer, mixture, work)
-    counts: list[dict[str, Any]] = []
+    account = _Account(plan)
     with tqdm(total=plan.entries, unit="entry", unit_scale=True, desc="packing", mininterval=1) as bar:
-        for number, count in enumerate(_run(job, ranges, workers)):
-            counts.append(count)
+        for number, counts in enumerate(_run(_ShardJob(reader, tokenizer, mixture, work), ranges, workers)):
+            account.add(counts)
             bar.update(ranges[number][2] - ranges[number][1])
-    _finish(manifest, counts, plan, mixture, tokenizer)
+    account.enter(manifest)
+    manifest.details.update(
+        block=mixture.block,
+        isolate=mixture.isolate,
+        vocabulary=len(tokenizer),
+        eos=tokenizer.eos_token_id,
+        sources=reader.identity()["sources"],
+    )
     with atomic_path(out) as part:
         part.mkdir()
-        for number in range(len(ranges)):
-            for kind in ("tokens", "learnt"):
-                os.link(work / f"{kind}-{number:05d}.npy", part / f"{kind}-{number:05d}.npy")
+        for name in (f"{kind}-{number:05d}.npy" for number in range(len(ranges)) for kind in _ARRAYS):
+            _link(work / name, part / name)
         manifest.save(part / "manifest.json")
+    remove(work)
     return manifest
 
 
-def _run(job: "_ShardJob", ranges: list[tuple[int, int, int]], workers: int) -> Iterable[dict[str, Any]]:
+def _run(job: "_ShardJob", ranges: list[tuple[int, int, int]], workers: int) -> Iterator[dict[str, Any]]:
     if workers == 1 or len(ranges) == 1:
         yield from map(job, ranges)
         return
     # Each worker tokenises on one thread: the shards are what runs side by side.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(job, ranges)
+    # Forked, since a spawned process would run the calling script again.
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_adopt, initargs=(job,)) as pool:
+        yield from pool.map(_make_shard, ranges)
+
+
+def _adopt(job: "_ShardJob") -> None:
+    """Keep the job of a worker process: the tokenizer is not sent again for each shard."""
+    global _job
+    _job = job
+
+
+def _make_shard(task: tuple[int, int, int]) -> dict[str, Any]:
+    return _job(task)
+
+
+_job: "_ShardJob"
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 class _ShardJob:
@@ -181,15 +191,21 @@ class _ShardJob:
 
     def __init__(self, reader: EntryReader, tokenizer: "PreTrainedTokenizerFast", mixture: Mixture, work: Path) -> None:
         self.reader, self.tokenizer, self.mixture, self.work = reader, tokenizer, mixture, work
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+        words = [tokenizer.backend_tokenizer.to_str(), opening(tokenizer), tokenizer.eos_token_id]
+        self.key = fingerprint([reader.identity(), mixture.model_dump(mode="json"), words])
 
     def __call__(self, task: tuple[int, int, int]) -> dict[str, Any]:
         number, start, stop = task
         done = self.work / f"counts-{number:05d}.json"
-        key = fingerprint([start, stop, self._key()])
-        if done.is_file():
+        key = fingerprint([start, stop, self.key])
+        if done.is_file() and all((self.work / f"{kind}-{number:05d}.npy").is_file() for kind in _ARRAYS):
             counts = read_json(done)
             if counts["key"] == key:
                 return counts
+        # First, or the counts of other settings might be found beside the new shard.
+        done.unlink(missing_ok=True)
         entries = self.reader.read(start, stop)
         tokenised, second = tokenise(entries, self.tokenizer)
         places = (pack_whole if self.mixture.packing == "whole" else concatenate)(tokenised, self.mixture.block)
@@ -199,10 +215,6 @@ class _ShardJob:
         write_json(counts, done)
         return counts
 
-    def _key(self) -> str:
-        plan = self.reader.plan
-        return fingerprint([plan.seed, plan.entries, self.mixture.model_dump(mode="json"), len(self.tokenizer)])
-
     def _write(self, number: int, tokenised: TokenisedEntries, places: list[np.ndarray]) -> None:
         block = self.mixture.block
         kind = np.uint16 if len(self.tokenizer) <= 2**16 else np.uint32
@@ -211,7 +223,7 @@ class _ShardJob:
         for row, at in enumerate(places):
             tokens[row, : len(at)] = tokenised.tokens[at]
             learnt[row, : len(at)] = tokenised.learnt[at]
-        for name, array in (("tokens", tokens), ("learnt", np.packbits(learnt, axis=1))):
+        for name, array in zip(_ARRAYS, (tokens, np.packbits(learnt, axis=1)), strict=True):
             with atomic_path(self.work / f"{name}-{number:05d}.npy") as part, part.open("wb") as file:
                 np.save(file, array)
 
@@ -234,47 +246,57 @@ def _count(entries: Entries, tokenised: TokenisedEntries, second: np.ndarray) ->
     return {"streams": streams, "dropped": entries.dropped}
 
 
-def _finish(
-    manifest: Manifest,
-    counts: list[dict[str, Any]],
-    plan: MixturePlan,
-    mixture: Mixture,
-    tokenizer: "PreTrainedTokenizerFast",
-) -> None:
-    totals: dict[int, np.ndarray] = {}
-    for count in counts:
-        for stream, numbers in count["streams"].items():
-            totals[int(stream)] = totals.get(int(stream), np.zeros(4, np.int64)) + np.array(numbers)
-        manifest.dropped.update(count["dropped"])
-    by_language: dict[str, Counter[str]] = {}
-    rows = []
-    for number in sorted(totals):
-        stream, (entries, tokens, learnt, first) = plan.streams[number], totals[number].tolist()
-        rows.append(
-            {"source": stream.source, "languages": stream.label, "entries": entries, "tokens": tokens, "learnt": learnt}
-        )
-        shares = by_language.setdefault(stream.source, Counter())
-        if not stream.languages:
-            shares["instructions"] += tokens
-        else:
-            shares[stream.languages[0]] += first if len(stream.languages) > 1 else tokens
-            if len(stream.languages) > 1:
+class _Account:
+    """Adds up the counts of shards, however many there are."""
+
+    def __init__(self, plan: MixturePlan) -> None:
+        self.plan = plan
+        self.blocks = self.shards = 0
+        self.dropped: Counter[str] = Counter()
+        # Entries, tokens, learnt tokens, tokens of the first language.
+        self.totals = np.zeros((len(plan.streams), 4), np.int64)
+
+    def add(self, counts: Mapping[str, Any]) -> None:
+        """Add one shard."""
+        self.shards += 1
+        self.blocks += counts["blocks"]
+        self.dropped.update(counts["dropped"])
+        for stream, numbers in counts["streams"].items():
+            self.totals[int(stream)] += numbers
+
+    def enter(self, manifest: Manifest) -> None:
+        """Note the totals in a manifest: in all, by stream, by source and language."""
+        by_language: dict[str, Counter[str]] = {}
+        rows = []
+        for stream, (entries, tokens, learnt, first) in zip(self.plan.streams, self.totals.tolist(), strict=True):
+            rows.append(
+                {
+                    "source": stream.source,
+                    "languages": stream.label,
+                    "entries": entries,
+                    "tokens": tokens,
+                    "learnt": learnt,
+                }
+            )
+            shares = by_language.setdefault(stream.source, Counter())
+            if not stream.languages:
+                shares["instructions"] += tokens
+            elif len(stream.languages) == 1:
+                shares[stream.languages[0]] += tokens
+            else:
+                shares[stream.languages[0]] += first
                 shares[stream.languages[1]] += tokens - first
-    manifest.counts.update(
-        entries=sum(row["entries"] for row in rows),
-        tokens=sum(row["tokens"] for row in rows),
-        learnt_tokens=sum(row["learnt"] for row in rows),
-        blocks=sum(count["blocks"] for count in counts),
-        shards=len(counts),
-    )
-    manifest.details.update(
-        block=mixture.block,
-        isolate=mixture.isolate,
-        vocabulary=len(tokenizer),
-        eos=tokenizer.eos_token_id,
-        streams=rows,
-        tokens_by_language={source: dict(shares) for source, shares in by_language.items()},
-    )
+        manifest.counts.update(
+            entries=sum(row["entries"] for row in rows),
+            tokens=sum(row["tokens"] for row in rows),
+            learnt_tokens=sum(row["learnt"] for row in rows),
+            blocks=self.blocks,
+            shards=self.shards,
+        )
+        manifest.dropped.update(self.dropped)
+        manifest.details.update(
+            streams=rows, tokens_by_language={source: dict(shares) for source, shares in by_language.items()}
+        )
 
 
 def token_counts(manifest: Mapping[str, Any]) -> dict[str, int]:

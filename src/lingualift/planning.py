@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from lingualift.configuration.corpora import DatasetsCorpus, Hub
 from lingualift.configuration.corpus_base import Corpus
 from lingualift.configuration.evaluation import RATES, find_metric
 from lingualift.configuration.loading import Run
@@ -35,6 +36,9 @@ STAGE_VERSIONS = {
     "make_table": 1,
     "make_figure": 1,
     "describe_mixture": 1,
+    "fetch_dataset": 1,
+    "fetch_model": 1,
+    "build_comet_environment": 1,
 }
 
 
@@ -44,6 +48,7 @@ class Plan:
     def __init__(self, run: Run) -> None:
         self.run, self.configuration = run, run.configuration
         self.languages = list(run.configuration.languages)
+        self._directions: dict[str, list[tuple[str, str]]] = {}
 
     # Corpora, lexicons, augmentations
 
@@ -59,7 +64,8 @@ class Plan:
         corpus = entry.test if isinstance(entry, Benchmark) else entry
         if not isinstance(corpus, Corpus):
             return []
-        return [str(path) for path in self._files(corpus) if path.exists()]
+        fetched = self._is_fetched(corpus)
+        return [str(path) for path in self._files(corpus) if fetched or path.exists()]
 
     def missing_data(self) -> dict[str, list[str]]:
         """For each corpus, benchmark, dictionary and base model, what is not there."""
@@ -67,7 +73,7 @@ class Plan:
         for section in ("corpora", "benchmarks"):
             for name, entry in getattr(self.configuration, section).items():
                 corpus = entry.test if isinstance(entry, Benchmark) else entry
-                if isinstance(corpus, Corpus):
+                if isinstance(corpus, Corpus) and not self._is_fetched(corpus):
                     files = self._files(corpus) or [self.run.data / corpus.path]
                     missing[f"{section}.{name}"] = [str(path) for path in files if not path.exists()]
         for name, dictionary in self.configuration.dictionaries.items():
@@ -77,6 +83,34 @@ class Plan:
             if model.path is not None and not (self.run.data / model.path).exists():
                 missing[f"models.{name}"] = [str(self.run.data / model.path)]
         return {name: files for name, files in missing.items() if files}
+
+    def fetched_datasets(self) -> dict[str, Hub]:
+        """What is fetched from the hub, by the folder it goes into, relative to the data folder."""
+        entries = [
+            *self.configuration.corpora.values(),
+            *(benchmark.test for benchmark in self.configuration.benchmarks.values()),
+        ]
+        found: dict[str, Hub] = {}
+        for entry in entries:
+            if isinstance(entry, DatasetsCorpus):
+                found.update(entry.fetched(self.languages, self.run.languages))
+        return found
+
+    def fetched_dataset_settings(self, folder: str) -> dict[str, Any]:
+        return _plain(self.fetched_datasets()[folder])
+
+    def fetched_models(self) -> list[str]:
+        """The models that are downloaded from the hub."""
+        return [name for name, model in self.configuration.models.items() if model.hub]
+
+    def fetched_model_settings(self, name: str) -> dict[str, Any]:
+        hub = self.configuration.models[name].hub
+        assert hub is not None
+        return _plain(hub)
+
+    @staticmethod
+    def _is_fetched(corpus: Corpus) -> bool:
+        return isinstance(corpus, DatasetsCorpus) and corpus.hub is not None
 
     def _files(self, corpus: Corpus) -> list[Path]:
         try:
@@ -258,8 +292,12 @@ class Plan:
         }
 
     def directions(self, benchmark: str) -> list[tuple[str, str]]:
-        entry = self.configuration.benchmarks[benchmark]
-        return entry.directions.expand(entry.test.languages_covered(self.languages, self.run.languages))
+        # Asked for by every shard, and ten thousand of them for a hundred languages.
+        if benchmark not in self._directions:
+            entry = self.configuration.benchmarks[benchmark]
+            covered = entry.test.languages_covered(self.languages, self.run.languages)
+            self._directions[benchmark] = entry.directions.expand(covered)
+        return self._directions[benchmark]
 
     def translation_settings(self, system: str, benchmark: str, shard: int) -> dict[str, Any]:
         from lingualift.translation import shard_of

@@ -1,5 +1,6 @@
 """Supplement: English sentences translated for the pairs that have too few (LLaMAX, Algorithm 1)."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,7 +12,7 @@ import pyarrow as pa
 from lingualift.configuration.schema import TranslatedCorpus
 from lingualift.corpora import TableWriter, corpus_tables, open_table
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path
+from lingualift.files import atomic_path, fingerprint
 from lingualift.manifests import Manifest
 from lingualift.randomness import Permutation, seed_of
 from lingualift.translation import Translator, model_key, translate_directions
@@ -46,7 +47,8 @@ def translate_supplement(
     """Write a corpus with the rows that pairs lack: English sentences, translated into the sides that are not English.
 
     A sentence is translated once into each language: the pairs of a language take the first of one and the same
-    shuffled list, so no pair has a sentence that another, which needs more, has not.
+    shuffled list, so no pair has a sentence that another, which needs more, has not. Where the system answers with
+    nothing the row has no side in that language.
 
     Raises:
         LingualiftError: fewer English sentences than the neediest pair lacks.
@@ -61,13 +63,14 @@ def translate_supplement(
     sentences = _sentences(english, max(lacking.values()), seed)
     directions = [(ENGLISH, code) for code in wanted if code != ENGLISH and needs[code]]
     manifest = Manifest("corpus", corpus.model_dump(mode="json"), seed=seed)
+    for folder in (*corpora, english):
+        manifest.add_input(folder / "manifest.json")
     hypotheses = state / "translations.jsonl"
     translate_directions(
         translator,
-        sources={pair: sentences[: needs[pair[1]]] for pair in directions},
-        directions=directions,
+        {pair: sentences[: needs[pair[1]]] for pair in directions},
         state=state,
-        key=[corpus.model_dump(mode="json"), model_key(model), sentences[:3], len(sentences)],
+        key=[corpus.model_dump(mode="json"), model_key(model), fingerprint(sentences)],
         out=hypotheses,
     )
     texts = {ENGLISH: sentences, **_read(hypotheses)}
@@ -79,20 +82,24 @@ def translate_supplement(
             columns = [pa.array(texts[code][:count], pa.large_string()) for code in (a, b)]
             with TableWriter(part / "tables" / f"{name}.arrow", (a, b)) as writer:
                 writer.add(columns)
-            valid = dict.fromkeys((a, b), count)
+            there = [column.is_valid().to_numpy(zero_copy_only=False) for column in columns]
+            num_pairs = int((there[0] & there[1]).sum())
+            if num_pairs < count:
+                manifest.dropped[f"no translation ({name})"] += count - num_pairs
             tables.append(
                 {
                     "name": name,
                     "languages": [a, b],
                     "rows": count,
-                    "valid": valid,
-                    "pairs": {name: count},
+                    "valid": {code: int(side.sum()) for code, side in zip((a, b), there, strict=True)},
+                    "pairs": {name: num_pairs},
                     "directed": False,
+                    "translated": True,
                     "loss": "all",
                 }
             )
-        manifest.details["tables"] = tables
-        manifest.counts.update(pairs=sum(lacking.values()), tables=len(tables))
+        manifest.details.update(tables=tables, model=model_key(model))
+        manifest.counts.update(pairs=sum(table["pairs"][table["name"]] for table in tables), tables=len(tables))
         manifest.save(part / "manifest.json")
     return manifest
 
@@ -108,13 +115,12 @@ def _sentences(english: Path, count: int, seed: int) -> list[str]:
     return table.column(0).take(pa.array(rows)).to_pylist()
 
 
-def _read(path: Path) -> dict[str, list[str]]:
-    """The translations by target language, in the order of their sentences."""
-    import json
-
-    texts: dict[str, list[str]] = {}
+def _read(path: Path) -> dict[str, list[str | None]]:
+    """The translations by target language, in the order of their sentences; None where there is none."""
+    texts: dict[str, list[str | None]] = {}
     with path.open(encoding="utf-8") as file:
         for line in file:
             record = json.loads(line)
-            texts.setdefault(record["direction"].removeprefix(f"{ENGLISH}-"), []).append(record["hypothesis"])
+            language = record["direction"].removeprefix(f"{ENGLISH}-")
+            texts.setdefault(language, []).append(record["hypothesis"].strip() or None)
     return texts

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lingualift.entries import EntryReader
+from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path
 from lingualift.manifests import Manifest
 
@@ -66,8 +67,25 @@ def _texts(reader: EntryReader, size: int) -> Iterator[list[str]]:
         yield reader.read(start, min(start + _CHUNK, size)).texts
 
 
-def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerFast":
-    """Load a tokenizer from a local folder: never from the network, never with code of its own."""
+def load_tokenizer(folder: str | Path | None) -> "PreTrainedTokenizerFast":
+    """Load a tokenizer from a local folder: never from the network, never with code of its own.
+
+    Raises:
+        LingualiftError: no such folder, no tokenizer in it, or one that packing cannot use.
+    """
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    if not folder or not Path(folder).is_dir():
+        raise LingualiftError(f"{folder or 'tokenizer'}: no such folder; a model's tokenizer is in its `models.*.path`")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LingualiftError(
+            f"{folder}: no tokenizer that transformers can read ({str(error).splitlines()[0]}); "
+            "put the tokenizer's files into the model's folder, `models.*.path`"
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise LingualiftError(f"{folder}: not a fast tokenizer: save it again with `use_fast=True`")
+    if tokenizer.eos_token_id is None:
+        raise LingualiftError(f"{folder}: the tokenizer has no end-of-sequence token: set its `eos_token`")
+    return tokenizer

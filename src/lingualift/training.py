@@ -23,15 +23,14 @@ from transformers import (
 )
 
 from lingualift.blocks import PackedBlocks, collate
-from lingualift.checkpoints import newest_valid, seal
+from lingualift.checkpoints import newest_valid, remove_after, seal, step_of
 from lingualift.configuration.models import Recipe, Scratch
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path, checksum, fingerprint, read_json, remove
 from lingualift.manifests import Manifest
+from lingualift.modelcards import LOG, model_card
 
 logger = logging.getLogger(__name__)
-
-LOG = "training.jsonl"
 
 
 def scratch_model(scratch: Scratch, tokenizer: PreTrainedTokenizerFast, *, seed: int) -> PreTrainedModel:
@@ -54,10 +53,22 @@ def scratch_model(scratch: Scratch, tokenizer: PreTrainedTokenizerFast, *, seed:
 
 
 def load_model(folder: str | Path, **options: Any) -> PreTrainedModel:
-    """Load a causal language model from a local folder: safetensors only, no network, no code of its own."""
-    return AutoModelForCausalLM.from_pretrained(
-        str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
-    )
+    """Load a causal language model from a local folder: safetensors only, no network, no code of its own.
+
+    Raises:
+        LingualiftError: no such folder, or no such model in it.
+    """
+    if not Path(folder).is_dir():
+        raise LingualiftError(f"{folder}: no such model folder; `models.*.path` says where a model is")
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
+        )
+    except (OSError, ValueError) as error:
+        raise LingualiftError(
+            f"{folder}: no causal language model in safetensors that transformers can read "
+            f"({str(error).splitlines()[0]}); `models.*.path` says where a model is"
+        ) from error
 
 
 def train(
@@ -89,7 +100,13 @@ def train(
     manifest = Manifest("model", settings or {}, seed=seed)
     data = PackedBlocks(blocks, batch=recipe.batch, epochs=recipe.epochs, max_steps=recipe.max_steps, seed=seed)
     state = _own_state(state, blocks=blocks, base=base, recipe=recipe, scratch=scratch, seed=seed)
-    model = scratch_model(scratch, tokenizer, seed=seed) if scratch else load_model(base or "", dtype=torch.float32)
+    if scratch:
+        model = scratch_model(scratch, tokenizer, seed=seed)
+    elif base:
+        model = load_model(base, dtype=torch.float32)
+    else:
+        name = (settings or {}).get("base") or "*"
+        raise LingualiftError(f"the base model `{name}` is not there: `models.{name}.path` says where it is")
     model.config.use_cache = False
     _check_fit(model, data, tokenizer, blocks)
     set_seed(seed)
@@ -102,9 +119,10 @@ def train(
     newest = newest_valid(state)
     if newest is not None:
         logger.info("going on from %s", newest)
-        _cut_log(state / LOG, int(newest.name.removeprefix("checkpoint-")))
+        _cut_log(state / LOG, step_of(newest))
     else:
         remove(state / LOG)
+    remove_after(state, newest)
     trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     manifest.counts.update(
@@ -117,6 +135,8 @@ def train(
         last_loss=history[-1]["loss"] if history else None,
         precision="bfloat16" if arguments.bf16 else "float32",
         trained_on=str(blocks),
+        # Whole, with what the configuration left at its default.
+        recipe=recipe.model_dump(mode="json"),
     )
     if trainer.is_world_process_zero():
         save_model(trainer.model, tokenizer, manifest, out, log=state / LOG)
@@ -133,8 +153,6 @@ def save_model(
     log: Path | None = None,
 ) -> None:
     """Write a model folder, atomically: safetensors, tokenizer, generation config, manifest, model card, log."""
-    from lingualift.modelcards import model_card
-
     model.config.use_cache = True
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
@@ -239,7 +257,7 @@ class SealCheckpoints(TrainerCallback):
 
 
 class JsonLog(TrainerCallback):
-    """Writes loss, learning rate, tokens/s, data-wait share and memory as JSON lines; stops on a loss that is not finite."""
+    """Writes loss, learning rate, tokens/s, data-wait share and memory as JSON lines; stops where the loss is not finite."""
 
     def __init__(self, path: Path, trainer: BlockTrainer) -> None:
         self.path, self.trainer = path, trainer
@@ -247,6 +265,12 @@ class JsonLog(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         self._time, self._step = time.perf_counter(), state.global_step
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        # A logged loss is the mean since the line before: with a line at each checkpoint, a resumed run logs the
+        # same lines as an unbroken one, and no checkpoint is written behind a loss that is not finite.
+        if control.should_save:
+            control.should_log = True
 
     def on_log(self, args: TrainingArguments, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not state.is_world_process_zero or not logs or "loss" not in logs:
@@ -268,9 +292,10 @@ class JsonLog(TrainerCallback):
         self._time, self._step, self._waited = now, state.global_step, waited
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        if not math.isfinite(logs["loss"]):
+        broken = [key for key in ("loss", "grad_norm") if not math.isfinite(logs.get(key) or 0.0)]
+        if broken:
             raise LingualiftError(
-                f"the loss is {logs['loss']} at step {state.global_step} of {state.max_steps}: training stopped; the "
+                f"{broken[0]} is {logs[broken[0]]} at step {state.global_step} of {state.max_steps}: training stopped; the "
                 f"checkpoints before it are kept in {args.output_dir}. Lower the learning rate, or look at the blocks "
                 f"of that step."
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.schema import System
 from lingualift.engines import Engine
+from lingualift.errors import LingualiftError
 from lingualift.files import checksum, fingerprint, read_json, remove
 from lingualift.manifests import Manifest
 from lingualift.stores import HypothesisStore
@@ -67,6 +68,10 @@ class Translator:
             yield numbers, [prompts[number] for number in numbers], cap
             start = stop
 
+    def settings(self) -> list[object]:
+        """What determines the translations, beside the weights and the sentences."""
+        return [self.system.model_dump(mode="json"), self.prompt.model_dump(mode="json"), dict(self.names)]
+
     def answer(self, prompts: Sequence[Sequence[int]], longest: int) -> list[str]:
         """The translations that answer some prompts, each on one line."""
         answers = self.engine.generate(prompts, max_new_tokens=longest)
@@ -79,10 +84,8 @@ class Translator:
 
 def translate_directions(
     translator: Translator,
-    sentences: Mapping[str, Sequence[str]] | None = None,
+    sources: Mapping[tuple[str, str], Sequence[str]],
     *,
-    directions: Sequence[tuple[str, str]],
-    sources: Mapping[tuple[str, str], Sequence[str]] | None = None,
     state: Path,
     key: object,
     out: Path,
@@ -90,28 +93,28 @@ def translate_directions(
     """Translate every direction and write ``out``, JSON lines of direction, sentence and hypothesis.
 
     Args:
-        sentences: of each language, where all directions from a language share their sources.
-        sources: of each direction, where they do not.
+        sources: the sentences of each direction.
         state: folder of the store that a killed job goes on from.
-        key: all that determines the translations; a store made with another key is not gone on with.
+        key: what determines the translations beside the translator's settings; a store made with another key is not
+            gone on with.
     """
     from tqdm import tqdm
 
-    text = {pair: (sources or {}).get(pair) or (sentences or {})[pair[0]] for pair in directions}
-    manifest = Manifest("hypotheses", {"key": fingerprint(key)})
-    own = state / f"{fingerprint(key)}.jsonl"
+    name_of_store = fingerprint([key, translator.settings()])
+    manifest = Manifest("hypotheses", {"key": name_of_store})
+    own = state / f"{name_of_store}.jsonl"
     for other in state.glob("*.jsonl"):
         if other != own:
             remove(other)
-    total = sum(map(len, text.values()))
+    total = sum(map(len, sources.values()))
     with HypothesisStore(own) as store, tqdm(total=total, unit="sentence", desc="translating", mininterval=2) as bar:
-        for source, target in directions:
+        for (source, target), sentences in sources.items():
             name = f"{source}-{target}"
-            missing = set(store.missing(name, len(text[source, target])))
-            bar.update(len(text[source, target]) - len(missing))
+            missing = set(store.missing(name, len(sentences)))
+            bar.update(len(sentences) - len(missing))
             if not missing:
                 continue
-            for numbers, prompts, longest in translator.plan(text[source, target], source, target):
+            for numbers, prompts, longest in translator.plan(sentences, source, target):
                 if missing.isdisjoint(numbers):
                     continue
                 answers = translator.answer(prompts, longest)
@@ -120,35 +123,42 @@ def translate_directions(
                     for number, answer in zip(numbers, answers, strict=True)
                 )
                 bar.update(len(missing.intersection(numbers)))
-        names = [f"{source}-{target}" for source, target in directions]
-        store.write_final(out, names, {f"{a}-{b}": len(text[a, b]) for a, b in directions})
-    manifest.counts.update(directions=len(directions), sentences=total)
+        sizes = {f"{source}-{target}": len(sentences) for (source, target), sentences in sources.items()}
+        store.write_final(out, sizes, sizes)
+    manifest.counts.update(directions=len(sources), sentences=total)
     remove(own)
     return manifest
 
 
 def load_translator(
     *,
-    model: Path,
-    converted: Path | None,
+    model: str | Path | None,
+    converted: str | Path | None,
     system: System,
     prompt: Prompt,
     names: Mapping[str, str],
     threads: int,
 ) -> Translator:
-    """A translator from a model folder; from its converted form where there is one."""
+    """A translator from a model folder; from its converted form where there is one.
+
+    Raises:
+        LingualiftError: there is no such model.
+    """
     from lingualift.engines import CTranslate2Engine, TransformersEngine
 
+    if not model or not Path(model).is_dir():
+        raise LingualiftError(f"the model `{system.model}` is not there: `models.{system.model}.path` says where it is")
     engine: Engine
-    if converted is not None:
-        engine = CTranslate2Engine(converted, model, system, threads=threads)
+    if converted:
+        engine = CTranslate2Engine(Path(converted), Path(model), system, threads=threads)
     else:
-        engine = TransformersEngine(model, system)
+        engine = TransformersEngine(Path(model), system)
     return Translator(engine, load_tokenizer(model), system, prompt, names)
 
 
-def model_key(model: Path) -> list[str]:
+def model_key(model: str | Path | None) -> list[str]:
     """What tells a model's weights from others': the checksums in its manifest, or of its files."""
+    model = Path(model or "")
     manifest = model / "manifest.json"
     if manifest.is_file():
         return sorted(read_json(manifest)["weights"].values())

@@ -6,9 +6,9 @@ from lingualift.engines import convert_to_ctranslate2
 from lingualift.joblog import job_logging
 
 
-def main(*, model: str, folder: str, version: int) -> None:
+def main(*, folder: str, version: int, model: str | None = None) -> None:
     """Write the converted model."""
-    convert_to_ctranslate2(Path(model), Path(folder))
+    convert_to_ctranslate2(model, Path(folder))
 
 
 if "snakemake" in globals():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lingualift.figures import training_curve, write_figure
 from lingualift.joblog import job_logging
-from lingualift.training import LOG
+from lingualift.modelcards import LOG
 
 
 def main(*, model: str, figure: str, title: str, version: int) -> None:

@@ -11,12 +11,12 @@ from lingualift.training import train
 def main(
     *,
     blocks: str,
-    tokenizer: str,
     folder: str,
     settings: dict,
     state: str,
     seed: int,
     version: int,
+    tokenizer: str | None = None,
     base: str | None = None,
 ) -> None:
     """Train on ``blocks`` from ``base``, or from fresh weights, and write the model folder."""

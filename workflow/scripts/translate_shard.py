@@ -12,20 +12,20 @@ from lingualift.translation import load_translator, model_key, translate_directi
 
 def main(
     *,
-    model: str,
     benchmark: str,
     hypotheses: str,
     settings: dict,
     state: str,
     threads: int,
     version: int,
+    model: str | None = None,
     converted: str | None = None,
 ) -> None:
     """Translate every direction of the shard; go on with what a killed job left in ``state``."""
     directions = [split_direction(name, list(settings["names"])) for name in settings["directions"]]
     translator = load_translator(
-        model=Path(model),
-        converted=Path(converted) if converted else None,
+        model=model,
+        converted=converted,
         system=System.model_validate(settings["system"]),
         prompt=Prompt.model_validate(settings["prompt"]),
         names=settings["names"],
@@ -33,9 +33,9 @@ def main(
     )
     translate_directions(
         translator,
-        sources={pair: benchmark_sentences(benchmark, *pair, limit=settings["limit"])[0] for pair in directions},
+        {pair: benchmark_sentences(benchmark, *pair, limit=settings["limit"])[0] for pair in directions},
         state=Path(state),
-        key=[settings, version, model_key(Path(model))],
+        key=[settings, version, model_key(model)],
         out=Path(hypotheses),
     )
 

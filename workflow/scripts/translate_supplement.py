@@ -13,19 +13,19 @@ def main(
     *,
     corpora: list[str],
     english: str,
-    model: str,
     folder: str,
     settings: dict,
     state: str,
     seed: int,
     threads: int,
     version: int,
+    model: str | None = None,
     converted: str | None = None,
 ) -> None:
     """Write a parallel corpus of English sentences and their translations, for each pair that lacks some."""
     translator = load_translator(
-        model=Path(model),
-        converted=Path(converted) if converted else None,
+        model=model,
+        converted=converted,
         system=System.model_validate(settings["system"]),
         prompt=Prompt.model_validate(settings["prompt"]),
         names=settings["names"],
@@ -34,7 +34,7 @@ def main(
     translate_supplement(
         TranslatedCorpus.model_validate(settings["corpus"]),
         translator,
-        model=Path(model),
+        model=Path(model or ""),
         corpora=[Path(corpus) for corpus in corpora],
         english=Path(english),
         languages=settings["languages"],

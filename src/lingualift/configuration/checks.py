@@ -1,115 +1,219 @@
-"""What one entry alone cannot know: references, languages, ablations."""
+"""What one entry alone cannot know: references, languages, kinds of text, circles, ablations."""
 
-import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lingualift.configuration.schema import Configuration, TranslatedCorpus, references
+from lingualift.configuration.evaluation import BUILT_IN_METRICS
+from lingualift.configuration.messages import Place, nearest
+from lingualift.configuration.schema import Configuration, Reference, TranslatedCorpus, references
 from lingualift.errors import LingualiftError
 
 if TYPE_CHECKING:
     from lingualift.configuration.loading import Run
 
-Mistake = tuple[tuple[str | int, ...], str]
+Mistake = tuple[Place, str]
+Node = tuple[str | int, ...]
+_SHOWN = 12
 
 
 def check(run: "Run") -> Iterator[Mistake]:
     """Every mistake of a configuration: where it is, and what is wrong."""
-    missing = list(_unresolved(run))
-    yield from missing
-    yield from _unknown_languages(run)
-    if not missing:
-        yield from _circles(run.configuration)
-        yield from _lacking_languages(run)
-        yield from _directions(run)
+    # The rest would only repeat these.
+    first = [*_unresolved(run), *_unknown_languages(run)]
+    yield from first
+    if first:
+        return
+    yield from _foreign_languages(run.configuration)
+    yield from _lacking_languages(run)
+    yield from _kinds(run)
+    yield from _directions(run)
+    circles = list(_circles(run.configuration))
+    yield from circles
+    if not circles:
         yield from _ablations(run.configuration)
 
 
 def _unresolved(run: "Run") -> Iterator[Mistake]:
+    sections = {name: getattr(run.configuration, name) for name in type(run.configuration).model_fields}
+    sections["prompts"] = run.prompts
+    sections["metrics"] = {*BUILT_IN_METRICS, *run.configuration.metrics}
     for reference in references(run.configuration):
-        section: dict[str, Any] = (
-            dict(run.prompts) if reference.section == "prompts" else getattr(run.configuration, reference.section)
-        )
+        section = sections[reference.section]
         if reference.name not in section:
-            close = difflib.get_close_matches(reference.name, list(section), n=1, cutoff=0.5)
-            hint = f", did you mean {close[0]!r}?" if close else ""
-            there = ", ".join(sorted(section)) or "none"
+            there = _shortened(sorted(section), shown=40)
+            hint = nearest(reference.name, section)
             yield reference.place, f"no entry {reference.name!r} in {reference.section}{hint}; there are: {there}"
 
 
 def _unknown_languages(run: "Run") -> Iterator[Mistake]:
     for number, code in enumerate(run.configuration.languages):
         if code not in run.languages:
-            close = difflib.get_close_matches(code, list(run.languages), n=1, cutoff=0.5)
-            hint = f", did you mean {close[0]!r}?" if close else ""
+            hint = nearest(code, run.languages)
             yield ("languages", number), f"no language {code!r} in {run.configuration.languages_file}{hint}"
         if code in run.configuration.languages[:number]:
             yield ("languages", number), f"language {code!r} is there twice"
 
 
+def _foreign_languages(configuration: Configuration) -> Iterator[Mistake]:
+    """Languages that an entry names and the run has not."""
+    ours = configuration.languages
+    for place, code in _named_languages(configuration):
+        if code not in ours:
+            yield place, f"{code!r} is not a language of the run{nearest(code, ours)}; there are: {_shortened(ours)}"
+
+
+def _named_languages(configuration: Configuration) -> Iterator[tuple[Place, str]]:
+    """Every language that an entry names in a list, and where."""
+    lists: list[tuple[Place, Sequence[str] | None]] = []
+    for name, corpus in configuration.corpora.items():
+        lists.append((("corpora", name, "languages"), corpus.languages))
+    for name, benchmark in configuration.benchmarks.items():
+        lists.append((("benchmarks", name, "languages"), benchmark.test.languages))
+    for name, dictionary in configuration.dictionaries.items():
+        lists.append((("dictionaries", name, "languages"), dictionary.languages))
+    for name, augmentation in configuration.augmentations.items():
+        lists.append((("augmentations", name, "to"), augmentation.to))
+        for number, pair in enumerate(augmentation.pairs or ()):
+            yield from ((("augmentations", name, "pairs", number), code) for code in pair.split("-"))
+    for name, mixture in configuration.mixtures.items():
+        for number, component in enumerate(mixture.components):
+            lists.append((("mixtures", name, "components", number, "languages"), component.languages))
+    for name, table in configuration.tables.items():
+        lists.append((("tables", name, "languages"), table.languages))
+        lists.append((("tables", name, "centre"), table.centre))
+    for place, codes in lists:
+        yield from (((*place, number), code) for number, code in enumerate(codes or ()))
+
+
 def _lacking_languages(run: "Run") -> Iterator[Mistake]:
     """Languages that are asked of a corpus that lacks them, and corpora that have none of the run's."""
-    known = [code for code in run.configuration.languages if code in run.languages]
-    covered: dict[str, list[str]] = {}
-    for section, entries in (("corpora", run.configuration.corpora), ("benchmarks", run.configuration.benchmarks)):
-        for name, entry in entries.items():
-            if isinstance(entry, TranslatedCorpus):
-                covered[name] = list(entry.languages or known)
-                continue
-            corpus = getattr(entry, "test", entry)
-            if corpus.kind == "instructions":
-                continue
-            has = corpus.languages_covered(known, run.languages)
-            covered[name] = has if section == "corpora" else covered.get(name, [])
-            for number, code in enumerate(corpus.languages or ()):
-                if code not in has:
-                    yield (section, name, "languages", number), _lack(code, has)
-            if not has:
-                yield (section, name), f"it has none of the run's languages, {', '.join(known)}"
+    ours = run.configuration.languages
+    entries = [
+        *((("corpora", name), corpus) for name, corpus in run.configuration.corpora.items()),
+        *((("benchmarks", name), benchmark.test) for name, benchmark in run.configuration.benchmarks.items()),
+    ]
+    covered: dict[tuple[str, str], list[str]] = {}
+    for at, corpus in entries:
+        if isinstance(corpus, TranslatedCorpus):
+            covered[at] = list(corpus.languages or ours)
+            continue
+        if corpus.kind == "instructions":
+            continue
+        has = covered[at] = corpus.languages_covered(ours, run.languages)
+        if not has:
+            yield at, f"it has none of the run's languages: {_shortened(ours)}"
+            continue
+        for number, code in enumerate(corpus.languages or ()):
+            if code in ours and code not in has:
+                yield (*at, "languages", number), _lack(code, has)
     for name, mixture in run.configuration.mixtures.items():
         for number, component in enumerate(mixture.components):
-            has = covered.get(component.corpus or "", known)
+            has = covered.get(("corpora", component.corpus or ""), list(ours))
             for place, code in enumerate(component.languages or ()):
-                if code not in has:
+                if code in ours and code not in has:
                     yield ("mixtures", name, "components", number, "languages", place), _lack(code, has)
 
 
-def _lack(code: str, has: list[str]) -> str:
-    shown = ", ".join(has[:12]) + (f", … ({len(has)})" if len(has) > 12 else "")
-    return f"the corpus has no {code!r}; it has: {shown or 'none of the run'}"
+def _lack(code: str, has: Sequence[str]) -> str:
+    return f"the corpus has no {code!r}; it has: {_shortened(has)}"
+
+
+def _shortened(words: Sequence[str], *, shown: int = _SHOWN) -> str:
+    return ", ".join(words[:shown]) + (f", … ({len(words)})" if len(words) > shown else "") or "none"
+
+
+def _kinds(run: "Run") -> Iterator[Mistake]:
+    """Corpora of a kind that cannot be used in the way they are asked to."""
+    corpora = run.configuration.corpora
+    for name, augmentation in run.configuration.augmentations.items():
+        if corpora[augmentation.source].kind == "instructions":
+            yield (
+                ("augmentations", name, "source"),
+                _kind(augmentation.source, "instructions", "parallel or monolingual"),
+            )
+    for name, corpus in corpora.items():
+        if not isinstance(corpus, TranslatedCorpus):
+            continue
+        source = corpora[corpus.source]
+        if source.kind != "monolingual":
+            yield ("corpora", name, "source"), _kind(corpus.source, source.kind, "monolingual")
+        elif "en" not in source.languages_covered(run.configuration.languages, run.languages):
+            yield ("corpora", name, "source"), f"{corpus.source!r} has no English"
+        for number, other in enumerate(corpus.of):
+            if corpora[other].kind != "parallel":
+                yield ("corpora", name, "of", number), _kind(other, corpora[other].kind, "parallel")
+    for name, mixture in run.configuration.mixtures.items():
+        for number, component in enumerate(mixture.components):
+            kind = corpora[component.corpus].kind if component.corpus is not None else "parallel"
+            asked = {
+                "format": component.format != "connected",
+                "directions": component.directions is not None,
+                "loss": component.loss == "target",
+            }
+            for key in (key for key, used in asked.items() if used and kind != "parallel"):
+                yield ("mixtures", name, "components", number, key), _kind(component.source, kind, "parallel")
+
+
+def _kind(name: str, kind: str, wanted: str) -> str:
+    return f"{name!r} is {kind}; this is for {wanted} text"
 
 
 def _directions(run: "Run") -> Iterator[Mistake]:
-    for name, benchmark in run.configuration.benchmarks.items():
-        known = [code for code in run.configuration.languages if code in run.languages]
-        has = benchmark.test.languages_covered(known, run.languages)
+    ours = run.configuration.languages
+    asked: list[tuple[Place, Any, Sequence[str]]] = [
+        (("benchmarks", name), it.directions, it.test.languages_covered(ours, run.languages))
+        for name, it in run.configuration.benchmarks.items()
+    ]
+    for name, mixture in run.configuration.mixtures.items():
+        for number, component in enumerate(mixture.components):
+            if component.directions is not None:
+                asked.append(
+                    (("mixtures", name, "components", number), component.directions, component.languages or ours)
+                )
+    for at, directions, has in asked:
         try:
-            if not benchmark.directions.expand(has):
-                yield ("benchmarks", name, "directions"), "not one direction is left"
+            if has and not directions.expand(has):
+                yield (*at, "directions"), "not one direction is left"
         except LingualiftError as error:
-            yield ("benchmarks", name, "directions"), str(error)
+            yield (*at, "directions"), str(error)
 
 
 def _circles(configuration: Configuration) -> Iterator[Mistake]:
-    for name in configuration.models:
-        seen, at = [name], configuration.models[name].from_
-        while at is not None and at not in seen:
-            seen.append(at)
-            at = configuration.models[at].from_
-        if at == name:
-            yield ("models", name, "from"), f"goes round in a circle: {' → '.join([*seen, name])}"
+    """Entries that are made from themselves: models, or corpora that a model trained on them translates."""
+    needs: dict[Node, list[Reference]] = {}
+    for reference in references(configuration):
+        # An ablation is compared with a model, not made from it.
+        if reference.place[-1] != "ablates":
+            needs.setdefault(reference.place[:2], []).append(reference)
+    done: set[Node] = set()
+
+    def visit(node: Node, path: list[Node]) -> Iterator[Mistake]:
+        for reference in needs.get(node, ()):
+            other = (reference.section, reference.name)
+            if other in path:
+                circle = [*path[path.index(other) :], other]
+                alike = len({section for section, _ in circle}) == 1
+                words = [str(name) if alike else f"{section}.{name}" for section, name in circle]
+                yield reference.place, f"goes round in a circle: {' → '.join(words)}"
+            elif other not in done:
+                yield from visit(other, [*path, other])
+        done.add(node)
+
+    for node in list(needs):
+        if node not in done:
+            yield from visit(node, [node])
 
 
 def chain(configuration: Configuration, name: str) -> list[dict[str, Any]]:
     """The stages that make a model, base first, each with all that determines it and no names of models."""
     model = configuration.models[name]
-    before = chain(configuration, model.from_) if model.from_ else []
-    if model.scratch or model.path or model.hub:
-        base = model.model_dump(mode="json", include={"scratch", "path", "hub"}, exclude_none=True)
-        before = [base] if not model.stage else [{**base}]
-    if model.stage is None:
-        return before
-    return [*before, {"kind": model.stage_kind, "mixture": model.stage.mixture, "recipe": model.stage.recipe}]
+    if model.from_ is not None:
+        stages = chain(configuration, model.from_)
+    else:
+        stages = [model.model_dump(mode="json", include={"scratch", "path", "hub"}, exclude_none=True)]
+    if model.stage is not None:
+        stages.append({"kind": model.stage_kind, "mixture": model.stage.mixture, "recipe": model.stage.recipe})
+    return stages
 
 
 def _ablations(configuration: Configuration) -> Iterator[Mistake]:

@@ -1,6 +1,8 @@
 """Corpora as entries of the configuration, a class for each reader."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -234,9 +236,32 @@ class ParquetCorpus(_Records):
 class Hub(Entry):
     """Where to fetch a data set from, once."""
 
-    name: str = Field(description="<owner>/<data set> on the Hugging Face hub.")
-    revision: str = Field(description="Commit: what is fetched never changes.")
-    configuration: str | None = Field(None, description="The data set's configuration (subset).")
+    name: str = Field(
+        pattern=r"^[\w.-]+(/[\w.-]+)?$", description="A data set of the Hugging Face hub: owner, slash, name."
+    )
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="The commit: what is fetched is always the same.")
+    configuration: str | None = Field(
+        None, description="The data set's configuration (subset); may hold the fields of `path`."
+    )
+    files: str | None = Field(
+        None, description="Instead: only these of its files, a glob; may hold the fields of `path`."
+    )
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Self:
+        if self.configuration and self.files:
+            raise ValueError("give 'configuration' or 'files', not both")
+        return self
+
+    def filled(self, codes: dict[str, str]) -> Self:
+        """The same, with the codes of a language or a pair in place."""
+        return self.model_copy(
+            update={
+                key: value.format(**codes)
+                for key in ("configuration", "files")
+                if (value := getattr(self, key)) is not None
+            }
+        )
 
 
 class DatasetsCorpus(_Records):
@@ -244,7 +269,34 @@ class DatasetsCorpus(_Records):
 
     reader: Literal["datasets"]
     split: str | None = Field("train", description="The split, where splits were saved together.")
-    hub: Hub | None = None
+    hub: Hub | None = Field(None, description="Where the rule `fetch_dataset` has it from, if `path` is not there.")
+
+    @model_validator(mode="after")
+    def _fetchable(self) -> Self:
+        if self.hub is None:
+            return self
+        if Path(self.path).is_absolute() or any(sign in self._template() for sign in "*?["):
+            raise ValueError("the 'path' of a data set of the hub is a folder under the data folder, without globs")
+        fields = {
+            name
+            for text in (self.hub.configuration, self.hub.files)
+            for _, name, _, _ in Formatter().parse(text or "")
+            if name is not None
+        }
+        if unknown := sorted(fields - self._placeholders()):
+            raise ValueError(f"{{{unknown[0]}}} in 'hub' is not in 'path'")
+        return self
+
+    def fetched(self, languages: Sequence[str], table: Languages) -> dict[str, Hub]:
+        """The folders that come from the hub, relative to the data folder, and what goes into each."""
+        if self.hub is None:
+            return {}
+        found = {}
+        for source in self._sources(self.languages_covered(languages, table), table, Path()):
+            codes = [self._code(code, table) for code in source.languages]
+            keys = ("language",) if self.kind == "monolingual" else ("source", "target")
+            found[str(source.files[0])] = self.hub.filled(dict(zip(keys, codes, strict=False)))
+        return found
 
 
 class AlpacaCorpus(Corpus):

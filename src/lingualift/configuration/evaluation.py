@@ -184,7 +184,7 @@ class Table(Entry):
     languages: tuple[LanguageCode, ...] = Field(
         default=(), description="Languages that rows or averages are taken over; all that have scores if empty."
     )
-    caption: str = ""
+    caption: str = Field(default="", description="Stands over the table.")
 
     @model_validator(mode="after")
     def _check_centre(self) -> Self:

@@ -56,7 +56,9 @@ class PanlexSwadeshDictionary(_AnyDictionary):
 
     reader: Literal["panlex-swadesh"]
     codes: str | None = Field("panlex", description="The column of languages.tsv with PanLex's ids (deu-000).")
-    lists: list[Literal["swadesh110", "swadesh207"]] = Field(["swadesh110", "swadesh207"], min_length=1)
+    lists: list[Literal["swadesh110", "swadesh207"]] = Field(
+        ["swadesh110", "swadesh207"], min_length=1, description="Which word lists."
+    )
 
 
 class PanlexCsvDictionary(_AnyDictionary):
@@ -84,7 +86,7 @@ class Augmentation(Entry):
     target alone; of a monolingual source the pair is (changed, original) and loss is on both.
     """
 
-    dictionary: Name
+    dictionary: Name = Field(description="The dictionary whose lexicon is used.")
     source: Name = Field(description="The corpus to change.")
     rate: float = Field(1.0, ge=0, le=1, description="The chance that a word the lexicon knows is replaced.")
     pairs: list[Pair] | None = Field(None, min_length=1, description="Only these language pairs, in either order.")

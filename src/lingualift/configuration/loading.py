@@ -1,7 +1,7 @@
 """Loading a configuration: one line for each mistake, saying where it is and what would be right."""
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,12 +10,14 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from lingualift.configuration.checks import check
+from lingualift.configuration.messages import Place, mistakes, nearest, show
 from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.schema import Configuration
 from lingualift.errors import InputError, LingualiftError
 from lingualift.languages import Language, load_languages
 
-Place = tuple[str | int, ...]
+__all__ = ["ConfigurationError", "Run", "load_run", "nearest", "read_yaml"]
+
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
@@ -44,17 +46,27 @@ class Run:
     data: Path
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that is given twice is an error."""
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that is given twice is an error, and no, yes, on and off are words (as in YAML 1.2)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue
+            if key_node.value in seen:
+                problem = f"key {key_node.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -67,7 +79,7 @@ def read_yaml(path: str | Path) -> Any:
     if not path.is_file():
         raise InputError(path, "no such file")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise InputError(path, error.problem or "not YAML", line=mark.line + 1 if mark else None) from error
@@ -86,21 +98,22 @@ def load_run(values: Mapping[str, Any] | str | Path, *, root: Path = Path(), fil
     Raises:
         ConfigurationError: every mistake in one line: file, key path, what is wrong, what is allowed, the
             nearest right word.
+        InputError: a file that is missing or is not YAML, or in which a key is given twice; with the line.
     """
     if isinstance(values, str | Path):
         file = file or str(values)
         values = read_yaml(values)
+    elif file and Path(file).suffix in (".yaml", ".yml") and Path(file).is_file():
+        # Whoever read it may have passed over a key that is given twice.
+        read_yaml(file)
     file = file or "configuration"
     configuration = _validate(Configuration, values, file)
     languages = load_languages(root / configuration.languages_file)
-    prompts_file = root / configuration.prompts_file
-    prompts = {
-        name: _validate(Prompt, entry, str(prompts_file), (name,)) for name, entry in read_yaml(prompts_file).items()
-    }
+    prompts = _load_prompts(root / configuration.prompts_file)
     run = Run(configuration, languages, prompts, root / configuration.data)
-    mistakes = [f"{file}: {show(place)}: {message}" for place, message in check(run)]
-    if mistakes:
-        raise ConfigurationError(file, mistakes)
+    found = [f"{file}: {show(place)}: {message}" for place, message in check(run)]
+    if found:
+        raise ConfigurationError(file, list(dict.fromkeys(found)))
     return run
 
 
@@ -108,98 +121,14 @@ def _validate(kind: type[_Kind], values: Any, file: str, at: Place = ()) -> _Kin
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        mistakes = [
-            f"{file}: {show((*at, *_place(it['loc'], values)))}: {_explain(it, values)}"
-            for it in error.errors(include_url=False)
-        ]
-        raise ConfigurationError(file, list(dict.fromkeys(mistakes))) from error
+        found = mistakes(error, kind, values)
+        raise ConfigurationError(
+            file, [f"{file}: {show((*at, *place))}: {message}" for place, message in found]
+        ) from error
 
 
-def _place(location: Iterable[str | int], values: Any) -> Place:
-    """The key path as it stands in the file: pydantic also names the classes it tried."""
-    place: list[str | int] = []
-    for key in location:
-        inside = isinstance(values, Mapping) and key in values
-        inside = inside or (isinstance(values, Sequence) and isinstance(key, int) and key < len(values))
-        if inside:
-            values = values[key]
-            place.append(key)
-        elif key == list(location)[-1] and isinstance(values, Mapping):
-            place.append(key)
-    return tuple(place)
-
-
-def show(place: Place) -> str:
-    """A key path for people: ``mixtures.lifting.components[1].corpus``."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place)
-    return text.removeprefix(".") or "(top level)"
-
-
-def _explain(error: Mapping[str, Any], values: Any) -> str:
-    place = list(error["loc"])
-    match error["type"]:
-        case "extra_forbidden":
-            allowed = _allowed(place[:-1])
-            return f"unknown key{nearest(str(place[-1]), allowed)}; allowed: {', '.join(allowed)}"
-        case "missing":
-            return "this key is missing"
-        case "string_pattern_mismatch":
-            return f"{error['input']!r} is not a name: letters, digits, '-', '_', '.' and no slash or leading dot"
-        case "union_tag_invalid":
-            allowed = [word.strip(" '") for word in error["ctx"]["expected_tags"].split(",")]
-            return f"no reader {error['ctx']['tag']!r}{nearest(error['ctx']['tag'], allowed)}; there are {', '.join(allowed)}"
-        case "union_tag_not_found":
-            return "`reader` is missing: it says what kind of data this is"
-        case "literal_error":
-            return f"{error['input']!r} is not allowed{nearest(str(error['input']), _words(error))}; allowed: {error['ctx']['expected']}"
-    return f"{error['msg'].removeprefix('Value error, ')} (found {_short(error['input'])})"
-
-
-def _words(error: Mapping[str, Any]) -> list[str]:
-    return [word.strip(" '") for word in error["ctx"]["expected"].replace(" or ", ",").split(",")]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _allowed(place: Sequence[str | int]) -> list[str]:
-    """The keys that an entry at a place may have, followed through the schema."""
-    kinds: list[Any] = [Configuration]
-    for key in place:
-        kinds = [inner for kind in kinds for inner in _inner(kind, key)] or kinds
-    names = [
-        field.alias or name
-        for kind in kinds
-        if hasattr(kind, "model_fields")
-        for name, field in kind.model_fields.items()
-    ]
-    return list(dict.fromkeys(names))
-
-
-def _inner(kind: Any, key: str | int) -> list[Any]:
-    """The classes that one step of a key path may lead to."""
-    if hasattr(kind, "model_fields"):
-        fields = kind.model_fields
-        if key in fields:
-            return _classes(fields[key].annotation)
-        by_alias = [field.annotation for field in fields.values() if field.alias == key]
-        if by_alias:
-            return _classes(by_alias[0])
-        reader = fields.get("reader")
-        return [kind] if reader is not None and key in getattr(reader.annotation, "__args__", ()) else []
-    return []
-
-
-def _classes(annotation: Any) -> list[Any]:
-    """The pydantic classes inside a type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in getattr(annotation, "__args__", ()) for found in _classes(part)]
-
-
-def nearest(word: str, allowed: Iterable[str]) -> str:
-    """``, did you mean 'x'?`` for the allowed word that is most like a wrong one, or nothing."""
-    found = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
-    return f", did you mean {found[0]!r}?" if found else ""
+def _load_prompts(path: Path) -> dict[str, Prompt]:
+    entries = read_yaml(path)
+    if not isinstance(entries, Mapping):
+        raise InputError(path, "has to be templates by name")
+    return {str(name): _validate(Prompt, entry, str(path), (str(name),)) for name, entry in entries.items()}

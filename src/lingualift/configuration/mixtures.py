@@ -11,13 +11,13 @@ from lingualift.configuration.evaluation import Directions
 class Component(Entry):
     """One source of a mixture: a corpus or an augmentation, and how its lines become entries."""
 
-    corpus: Name | None = None
-    augmentation: Name | None = None
+    corpus: Name | None = Field(None, description="The source: a corpus,")
+    augmentation: Name | None = Field(None, description="or an augmentation.")
     format: Literal["connected", "split", "instruction"] = Field(
         "connected",
         description="Of parallel text: both sides in one entry, two entries apart, or a filled-in translation prompt.",
     )
-    languages: list[LanguageCode] | None = None
+    languages: list[LanguageCode] | None = Field(None, description="Only these; null: all of the run.")
     directions: Directions | None = Field(None, description="Which pairs of a parallel corpus are taken.")
     sample: float | None = Field(
         None, gt=0, description="Of each language or pair: a share (at most 1) or a number of lines (above 1)."
@@ -28,6 +28,10 @@ class Component(Entry):
     def _one_source(self) -> "Component":
         if (self.corpus is None) == (self.augmentation is None):
             raise ValueError("exactly one of corpus, augmentation is needed")
+        if self.augmentation is not None and self.format == "split":
+            raise ValueError("format split is for corpora: the two sides of an augmented pair are one entry")
+        if self.sample is not None and self.sample > 1 and self.sample != int(self.sample):
+            raise ValueError(f"sample is a share (at most 1) or a whole number of lines, found {self.sample:g}")
         return self
 
     @property
@@ -39,18 +43,20 @@ class Component(Entry):
 class SmallPairs(Entry):
     """Pairs of languages with little text are repeated (LLaMAX, section 2.1)."""
 
-    below: PositiveInt = 25_000
-    repeats: PositiveInt = 3
+    below: PositiveInt = Field(25_000, description="What counts as little: fewer sentence pairs than this.")
+    repeats: PositiveInt = Field(3, description="How often each pair of sentences then comes.")
 
 
 class Mixture(Entry):
     """What one training stage reads."""
 
-    components: list[Component] = Field(min_length=1)
+    components: list[Component] = Field(min_length=1, description="What it is made of.")
     block: PositiveInt = Field(512, description="Tokens in one training sequence.")
     loss: Literal["all", "response"] = Field("all", description="Of instructions: every token, or the response only.")
     prompt: Name = Field("alpaca", description="Template of instructions and of translation prompts.")
-    small_pairs: SmallPairs | None = SmallPairs()
+    small_pairs: SmallPairs | None = Field(
+        SmallPairs(), description="Repeat pairs of languages with little text; null: never."
+    )
     packing: Literal["concatenate", "whole"] = Field(
         "concatenate",
         description="concatenate: entries run on over the end of a block; whole: an entry that fits is never cut.",

@@ -11,8 +11,8 @@ class Scratch(Entry):
     """A small Llama with fresh weights and a byte-level BPE tokenizer of its own."""
 
     vocabulary: PositiveInt = Field(6000, description="Tokens of the tokenizer, special tokens included.")
-    hidden: PositiveInt = 192
-    layers: PositiveInt = 4
+    hidden: PositiveInt = Field(192, description="Width of the hidden states.")
+    layers: PositiveInt = Field(4, description="Transformer layers.")
     heads: PositiveInt | None = Field(None, description="Attention heads; one for every 64 hidden units by default.")
     intermediate: PositiveInt | None = Field(
         None, description="Width of the feed-forward layers; 8/3 hidden by default."
@@ -41,14 +41,14 @@ class Scratch(Entry):
 class Stage(Entry):
     """One training stage: what is learnt, and how."""
 
-    mixture: Name
-    recipe: Name
+    mixture: Name = Field(description="What is read.")
+    recipe: Name = Field(description="How it is learnt.")
 
 
 class Hub(Entry):
     """A model of the Hugging Face hub, downloaded by the rule ``fetch_model`` and by nothing else."""
 
-    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="Owner, slash, model.")
     revision: str = Field(
         pattern=r"^[0-9a-f]{40}$", description="The commit: what is downloaded is then always the same."
     )
@@ -61,23 +61,26 @@ class Model(Entry):
     trained by ``pretrain`` at once, a base that exists needs no stage.
     """
 
-    scratch: Scratch | None = None
+    scratch: Scratch | None = Field(None, description="A new model, trained by `pretrain`.")
     path: str | None = Field(None, description="Folder of a transformers model, relative to the data folder.")
-    hub: Hub | None = None
+    hub: Hub | None = Field(None, description="A model to download.")
     from_: Name | None = Field(None, alias="from", description="Another model of this configuration.")
-    pretrain: Stage | None = None
-    finetune: Stage | None = None
+    pretrain: Stage | None = Field(None, description="The stage: (continual) pre-training.")
+    finetune: Stage | None = Field(None, description="Or the stage: instruction tuning.")
     ablates: Name | None = Field(None, description="The model of which this one is an ablation: one stage differs.")
 
     @model_validator(mode="after")
     def _one_base_one_stage(self) -> "Model":
         bases = [key for key in ("scratch", "path", "hub", "from_") if getattr(self, key) is not None]
         if len(bases) != 1:
-            raise ValueError("exactly one of scratch, path, hub, from is needed")
+            found = ", ".join(bases).replace("from_", "from") or "none"
+            raise ValueError(f"exactly one of scratch, path, hub, from is needed, found {found}")
         if self.pretrain and self.finetune:
             raise ValueError("one stage a model: give the finetuned model a name of its own, with `from`")
         if self.scratch and not self.pretrain:
             raise ValueError("scratch needs pretrain: a model with random weights is of no use")
+        if self.stage and (self.path or self.hub):
+            raise ValueError("a base that exists is trained under another name: give the trained model a `from`")
         if self.from_ and not self.stage:
             raise ValueError("from needs pretrain or finetune")
         return self
@@ -96,29 +99,33 @@ class Model(Entry):
 class Recipe(Entry):
     """Hyperparameters of one training stage and how it is spread over devices."""
 
-    learning_rate: PositiveFloat
-    schedule: Literal["cosine", "linear", "constant", "inverse_sqrt"] = "cosine"
+    learning_rate: PositiveFloat = Field(description="The highest, after the warm-up.")
+    schedule: Literal["cosine", "linear", "constant", "inverse_sqrt"] = Field(
+        "cosine", description="How the learning rate falls."
+    )
     warmup: float = Field(0.03, ge=0, description="Share of the steps (below 1) or number of steps.")
-    epochs: PositiveFloat = 1
-    max_steps: PositiveInt | None = None
+    epochs: PositiveFloat = Field(1, description="How often the mixture is read.")
+    max_steps: PositiveInt | None = Field(None, description="Stop after so many optimiser steps.")
     batch: PositiveInt = Field(description="Blocks in one optimiser step, over all devices and accumulation.")
     device_batch: PositiveInt | None = Field(None, description="Blocks a device takes at once; `batch` by default.")
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 for none.")
-    beta2: float = Field(0.999, gt=0, lt=1)
+    beta2: float = Field(0.999, gt=0, lt=1, description="Of AdamW; 0.98 for small models with a high learning rate.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the hardware multiplies it natively, float32 elsewhere."
     )
-    parallelism: Literal["none", "ddp", "zero1", "zero2", "zero3", "fsdp"] = "none"
-    nodes: PositiveInt = 1
+    parallelism: Literal["none", "ddp", "zero1", "zero2", "zero3", "fsdp"] = Field(
+        "none", description="How the devices share the model: zero1 to zero3 are DeepSpeed's stages."
+    )
+    nodes: PositiveInt = Field(1, description="Machines.")
     devices: PositiveInt = Field(1, description="Devices (GPUs, or processes on CPU) a node.")
-    gradient_checkpointing: bool = False
-    fused_optimizer: bool = True
+    gradient_checkpointing: bool = Field(False, description="Compute activations twice, to hold fewer.")
+    fused_optimizer: bool = Field(True, description="One kernel for all of AdamW.")
     compile: bool = Field(False, description="torch.compile.")
     liger: bool = Field(False, description="Liger kernels; on a GPU only.")
-    log_every: PositiveInt = 10
+    log_every: PositiveInt = Field(10, description="Optimiser steps between lines of the training log.")
     checkpoint_every: PositiveInt = Field(200, description="Optimiser steps between checkpoints.")
-    keep_checkpoints: PositiveInt = 2
+    keep_checkpoints: PositiveInt = Field(2, description="How many of the newest are kept.")
 
     @model_validator(mode="after")
     def _batch_divides(self) -> "Recipe":

@@ -25,8 +25,8 @@ class TranslatedCorpus(Entry):
     source: Name = Field(description="Monolingual English corpus; not one that a mixture holds as English text.")
     system: Name = Field(description="The system that translates.")
     of: tuple[Name, ...] = Field(min_length=1, description="The parallel corpora whose pairs are counted.")
-    minimum: PositiveInt = 25_000
-    languages: tuple[LanguageCode, ...] | None = None
+    minimum: PositiveInt = Field(25_000, description="What every pair is to have.")
+    languages: tuple[LanguageCode, ...] | None = Field(None, description="Only pairs of these of the run's languages.")
 
 
 CorpusEntry = Annotated[AnyCorpus | TranslatedCorpus, Field(discriminator="reader")]
@@ -35,24 +35,26 @@ CorpusEntry = Annotated[AnyCorpus | TranslatedCorpus, Field(discriminator="reade
 class System(Entry):
     """Something that translates: a model, the prompt it is asked with, and how it is decoded."""
 
-    model: Name
-    prompt: Name = "alpaca"
-    beam: PositiveInt = 4
-    length_penalty: float = 1.0
+    model: Name = Field(description="The model that is asked.")
+    prompt: Name = Field("alpaca", description="Template of prompts.yaml.")
+    beam: PositiveInt = Field(4, description="Hypotheses that beam search keeps; 1: greedy.")
+    length_penalty: float = Field(1.0, description="Above 1 prefers long answers.")
     max_new_tokens: PositiveInt = Field(256, description="No translation is longer, whatever its source.")
     max_ratio: PositiveFloat = Field(3.0, description="Nor than so many times its source, in tokens, and 16 more.")
     engine: Literal["auto", "transformers", "ctranslate2"] = Field(
         "auto", description="auto: CTranslate2 on a CPU where it knows the architecture, transformers otherwise."
     )
-    precision: Literal["float32", "bfloat16", "float16", "int8"] = "float32"
-    batch: PositiveInt = 32
+    precision: Literal["float32", "bfloat16", "float16", "int8"] = Field(
+        "float32", description="Of the weights while translating."
+    )
+    batch: PositiveInt = Field(32, description="Sentences at once.")
 
 
 class Benchmark(Entry):
     """Test data, and the directions that are translated."""
 
-    test: AnyCorpus
-    directions: Directions = Directions("all")
+    test: AnyCorpus = Field(description="`reader` and its keys; in a file they stand beside those below.")
+    directions: Directions = Field(Directions("all"), description="What is translated into what.")
     limit: PositiveInt | None = Field(None, description="Only the first so many sentences.")
     shards: PositiveInt = Field(1, description="Jobs that the directions are spread over.")
 
@@ -69,12 +71,12 @@ class Benchmark(Entry):
 class Configuration(Entry):
     """One run: its languages, data, models, and what is measured of them."""
 
-    run: Name
+    run: Name = Field(description="Name of the run: everything goes to results/<run>.")
     data: str = Field(description="The folder that every relative path of the data starts from.")
-    seed: NonNegativeInt = 17
-    languages: tuple[LanguageCode, ...] = Field(min_length=2)
-    languages_file: str = "config/languages.tsv"
-    prompts_file: str = "config/prompts.yaml"
+    seed: NonNegativeInt = Field(17, description="Of everything that is drawn at random.")
+    languages: tuple[LanguageCode, ...] = Field(min_length=2, description="The languages of the run.")
+    languages_file: str = Field("config/languages.tsv", description="The table of all languages.")
+    prompts_file: str = Field("config/prompts.yaml", description="The prompt templates.")
     corpora: dict[Name, CorpusEntry] = {}
     dictionaries: dict[Name, Dictionary] = {}
     augmentations: dict[Name, Augmentation] = {}

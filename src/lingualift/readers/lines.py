@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lingualift.errors import InputError
-from lingualift.readers.archives import broken_file_errors, open_raw
+from lingualift.files import open_bytes
+from lingualift.readers.archives import broken_file_errors
 from lingualift.readers.batches import BATCH_ROWS, NOT_A_PAIR, Batch
 
 _BLOCK_BYTES = 4 << 20
@@ -30,7 +31,7 @@ class LineStream:
         self.path = path
         self.line = 0
         self._block_bytes = block_bytes
-        self._file = open_raw(path)
+        self._file = open_bytes(path)
         self._data = b""
         # Bounds of the lines in the data not yet taken: one more than there are lines.
         self._bounds = np.zeros(1, dtype=np.int64)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lingualift.errors import InputError
-from lingualift.files import read_json
-from lingualift.readers.archives import broken_file_errors, open_raw
+from lingualift.files import open_bytes, read_json
+from lingualift.readers.archives import broken_file_errors
 from lingualift.readers.batches import BATCH_ROWS, NO_FIELD, NOT_A_PAIR, Batch
 from lingualift.readers.lines import LineStream
 
@@ -91,7 +91,7 @@ def _units(path: Path, languages: Sequence[str | int]) -> Iterator[tuple[int, di
     from lxml import etree
 
     wanted = {str(code).lower(): str(code) for code in languages}
-    with open_raw(path) as file:
+    with open_bytes(path) as file:
         line = 1
         try:
             with broken_file_errors(path, lambda: line):
@@ -115,7 +115,7 @@ def _units(path: Path, languages: Sequence[str | int]) -> Iterator[tuple[int, di
 
 
 def _json_records(path: Path) -> Iterator[tuple[int, Any]]:
-    with open_raw(path) as file, broken_file_errors(path, lambda: 1):
+    with open_bytes(path) as file, broken_file_errors(path, lambda: 1):
         start = file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"["):
         with broken_file_errors(path, lambda: 1):

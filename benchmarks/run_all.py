@@ -1,0 +1,35 @@
+"""Run every benchmark, one after the other.
+
+    python benchmarks/run_all.py --data ../shared/data
+
+Nothing else should run on the machine. Each prints its table and writes ``benchmarks/output/<name>.csv``.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+# Those that read the sample data, and the one that makes its own.
+_WITH_DATA = ("word_replacement", "lexicon", "packing", "training", "translation")
+_WITHOUT = ("memory",)
+
+
+def main() -> None:
+    """Run those asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"of {', '.join(_WITH_DATA + _WITHOUT)}; all by default"
+    )
+    parser.add_argument("--data", default="../shared/data", help="the folder of sample data")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - {*_WITH_DATA, *_WITHOUT}:
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    for name in arguments.names or _WITH_DATA + _WITHOUT:
+        print(f"\n## {name}", flush=True)
+        options = ["--data", arguments.data] if name in _WITH_DATA else []
+        subprocess.run([sys.executable, str(Path(__file__).parent / f"{name}.py"), *options], check=True)
+
+
+if __name__ == "__main__":
+    main()

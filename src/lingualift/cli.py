@@ -1,0 +1,211 @@
+"""The console script ``lingualift``: what is not a file to be made."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lingualift.errors import LingualiftError
+
+app = typer.Typer(
+    help="Lift a language model that knows a few languages well into a hundred. Runs are made by snakemake.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+_ROOT = Path(__file__).parents[2]
+_ConfigurationFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A configuration, e.g. config/demo.yaml.")]
+_LanguagesFile = Annotated[Path | None, typer.Option("--languages-file", help="Default: config/languages.tsv.")]
+
+
+@contextmanager
+def _friendly() -> Iterator[None]:
+    """End with status 1 and readable lines on a mistake that the user can mend."""
+    try:
+        yield
+    except LingualiftError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _shipped(name: str) -> Path:
+    """A file of ``config/``: here, or in the checkout that this package is installed from."""
+    here = Path("config") / name
+    return here if here.exists() else _ROOT / "config" / name
+
+
+@app.command()
+def check(config: _ConfigurationFile) -> None:
+    """Check a configuration; say what data is missing."""
+    from lingualift.configuration.loading import load_run
+    from lingualift.planning import Plan, summary
+
+    with _friendly():
+        plan = Plan(load_run(config))
+    counts = ", ".join(f"{number} {section}" for section, number in summary(plan).items() if number)
+    typer.echo(f"{config}: good; {counts}")
+    for name in plan.configuration.benchmarks:
+        typer.echo(f"  {name}: {len(plan.directions(name)):,} directions in {plan.shards(name)} job(s) a system")
+    for folder, hub in plan.fetched_datasets().items():
+        typer.echo(f"  {folder}: is downloaded from {hub.name}")
+    for name, files in plan.missing_data().items():
+        typer.echo(f"  missing: {name}: {len(files)} file(s), the first {files[0]}")
+
+
+@app.command()
+def results(config: _ConfigurationFile) -> None:
+    """Show a run's first table and where the rest is."""
+    from lingualift.configuration.loading import load_run
+    from lingualift.planning import Plan
+
+    with _friendly():
+        plan = Plan(load_run(config))
+    folder = Path("results") / plan.configuration.run
+    tables = [folder / "tables" / f"{name}.md" for name in plan.configuration.tables]
+    if tables and tables[0].exists():
+        typer.echo(tables[0].read_text(encoding="utf-8"))
+    found = {
+        "table": tables,
+        "figure": [folder / "figures" / name for name in plan.configuration.figures],
+        "model": [folder / "models" / name for name in plan.trained_models()],
+    }
+    for kind, paths in found.items():
+        for path in paths:
+            typer.echo(f"{kind:8}{path}{'' if path.exists() else '  (not made yet)'}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a configuration, for editors."""
+    from lingualift.configuration.schema_file import schema_json
+
+    typer.echo(schema_json(), nl=False)
+
+
+@app.command()
+def reference(
+    into: Annotated[Path | None, typer.Option(help="Write it into this file, under its marker.")] = None,
+) -> None:
+    """Print all keys of a configuration as Markdown."""
+    from lingualift.configuration.reference import insert
+    from lingualift.configuration.reference import reference as tables
+
+    with _friendly():
+        if into is None:
+            typer.echo(tables(), nl=False)
+        else:
+            insert(into)
+
+
+@app.command()
+def languages(
+    pattern: Annotated[str, typer.Argument(help="Part of a code, a name, a family or a script.")] = "",
+    languages_file: _LanguagesFile = None,
+) -> None:
+    """List languages, and what each data set calls them."""
+    from lingualift.languages import load_languages
+
+    with _friendly():
+        table = load_languages(languages_file or _shipped("languages.tsv"))
+    wanted = pattern.lower()
+    found = [
+        language
+        for language in table.values()
+        if wanted in (language.code.lower(), language.iso639_3, language.script.lower())
+        or wanted in language.name.lower()
+        or wanted in language.family.lower()
+    ]
+    if not found:
+        typer.echo(f"no language like {pattern!r} among {len(table)}", err=True)
+        raise typer.Exit(1)
+    for it in found:
+        codes = " ".join(f"{name}={code}" for name, code in it.codes.items())
+        typer.echo(f"{it.code:7} {it.name:24} {it.family:22} {it.script} {it.iso639_3} {it.resource:5} {codes}")
+
+
+@app.command()
+def translate(
+    model: Annotated[Path, typer.Argument(help="The folder of a model, e.g. results/demo/models/lifted-alpaca.")],
+    sentence: Annotated[str | None, typer.Argument(help="Default: the lines of the standard input.")] = None,
+    source: Annotated[str, typer.Option(help="Code of the language it is in.")] = "en",
+    target: Annotated[str, typer.Option(help="Code of the language it is wanted in.")] = "de",
+    prompt: Annotated[str, typer.Option(help="Template of prompts.yaml: the one the model was tuned with.")] = "alpaca",
+    beam: Annotated[int, typer.Option(min=1)] = 4,
+    engine: Annotated[Literal["auto", "transformers", "ctranslate2"], typer.Option()] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="0: all cores.")] = 0,
+    languages_file: _LanguagesFile = None,
+    prompts_file: Annotated[Path | None, typer.Option(help="Default: config/prompts.yaml.")] = None,
+) -> None:
+    """Translate a sentence, or lines from standard input."""
+    sentences = [sentence] if sentence is not None else [line.strip() for line in sys.stdin]
+    with _friendly():
+        for line in _translations(
+            model,
+            sentences,
+            source=source,
+            target=target,
+            prompt=prompt,
+            settings={"model": "model", "beam": beam, "engine": engine},
+            threads=threads,
+            files=(languages_file or _shipped("languages.tsv"), prompts_file or _shipped("prompts.yaml")),
+        ):
+            typer.echo(line)
+
+
+def _translations(
+    model: Path,
+    sentences: list[str],
+    *,
+    source: str,
+    target: str,
+    prompt: str,
+    settings: dict[str, object],
+    threads: int,
+    files: tuple[Path, Path],
+) -> list[str]:
+    """The translation of each sentence; an empty one stays empty.
+
+    Raises:
+        LingualiftError: no such model, language or prompt.
+    """
+    from lingualift.configuration.loading import read_yaml
+    from lingualift.configuration.messages import nearest
+    from lingualift.configuration.prompts import Prompt
+    from lingualift.configuration.schema import System
+    from lingualift.engines import choose_engine, convert_to_ctranslate2
+    from lingualift.languages import load_languages
+    from lingualift.translation import load_translator
+
+    table, prompts = load_languages(files[0]), read_yaml(files[1])
+    for code in (source, target):
+        if code not in table:
+            raise LingualiftError(f"no language {code!r}{nearest(code, table)}; `lingualift languages` lists them")
+    if prompt not in prompts:
+        raise LingualiftError(f"no prompt {prompt!r}{nearest(prompt, prompts)}; there are {', '.join(prompts)}")
+    if not (model / "config.json").is_file():
+        raise LingualiftError(f"{model}: not the folder of a model (it has no config.json)")
+    system = System.model_validate(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        converted = Path(folder) / "converted" if choose_engine(system) == "ctranslate2" else None
+        if converted is not None:
+            convert_to_ctranslate2(model, converted)
+        translator = load_translator(
+            model=model,
+            converted=converted,
+            system=system,
+            prompt=Prompt.model_validate(prompts[prompt]),
+            names={code: table[code].name for code in (source, target)},
+            threads=threads,
+        )
+        translated = [""] * len(sentences)
+        filled = [number for number, text in enumerate(sentences) if text]
+        for numbers, prompts_ids, longest in translator.plan([sentences[n] for n in filled], source, target):
+            for number, answer in zip(numbers, translator.answer(prompts_ids, longest), strict=True):
+                translated[filled[number]] = answer
+    return translated

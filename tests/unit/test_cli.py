@@ -1,0 +1,164 @@
+"""The console script."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from lingualift.cli import app
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "config" / "demo.yaml"
+
+
+@pytest.fixture
+def call(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    runner = CliRunner()
+    return lambda *arguments, **options: runner.invoke(app, list(map(str, arguments)), **options)
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A copy of the demo's configuration with some of it changed."""
+
+    def write(change):
+        values = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
+        change(values)
+        path = tmp_path / "changed.yaml"
+        path.write_text(yaml.safe_dump(values), encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_check_sums_up_a_good_configuration(call):
+    result = call("check", DEMO)
+    assert result.exit_code == 0
+    assert "good; 4 languages, 5 corpora, 1 dictionaries" in result.stdout
+    assert "held-out: 12 directions in 1 job(s) a system" in result.stdout
+    assert "missing" not in result.stdout
+
+
+def test_check_prints_a_line_for_each_mistake(call, changed):
+    def change(values):
+        values["models"]["lifted"]["from"] = "bass"
+        values["mixtures"]["lifting"]["prompt"] = "shirt"
+
+    result = call("check", changed(change))
+    assert result.exit_code == 1
+    first, second = sorted(result.stderr.splitlines())
+    assert "mixtures.lifting.prompt: no entry 'shirt' in prompts, did you mean 'short'?" in first
+    assert "models.lifted.from: no entry 'bass' in models, did you mean 'base'?" in second
+
+
+def test_check_lists_what_is_not_there(call, changed):
+    result = call("check", changed(lambda values: values["corpora"]["english"].update(path="nowhere.txt")))
+    assert result.exit_code == 0
+    assert "missing: corpora.english: 1 file(s), the first demo/data/nowhere.txt" in result.stdout
+
+
+def test_check_of_no_file(call):
+    result = call("check", "config/nothing.yaml")
+    assert result.exit_code == 1
+    assert result.stderr.strip() == "config/nothing.yaml: no such file"
+
+
+def test_schema_knows_every_section(call):
+    printed = call("schema").stdout
+    schema = json.loads(printed)
+    assert {"corpora", "mixtures", "models", "tables"} <= set(schema["properties"])
+    assert schema["additionalProperties"] is False
+    # The file that editors read is the same.
+    assert printed == (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("pattern", ["cy", "welsh", "Welsh", "cym"])
+def test_languages_are_found_by_code_and_name(call, pattern):
+    result = call("languages", pattern)
+    assert result.exit_code == 0
+    assert any(line.startswith("cy ") and "flores101=cym" in line for line in result.stdout.splitlines())
+
+
+def test_a_language_that_is_not_there(call):
+    result = call("languages", "klingon")
+    assert result.exit_code == 1
+    assert "no language like 'klingon'" in result.stderr
+
+
+def test_results_says_what_is_not_made_yet(call, monkeypatch, tmp_path, changed):
+    path = changed(lambda values: values.update(run="never-run"))
+    result = call("results", path)
+    assert result.exit_code == 0
+    assert "table   results/never-run/tables/main.md  (not made yet)" in result.stdout
+    assert "model   results/never-run/models/lifted-alpaca  (not made yet)" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target", "dd"), "no language 'dd'"),
+        (("--prompt", "alpacca"), "no prompt 'alpacca', did you mean 'alpaca'?"),
+        ((), "not the folder of a model"),
+    ],
+)
+def test_translate_says_what_is_wrong(call, tmp_path, arguments, message):
+    result = call("translate", tmp_path, "A dog.", *arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory):
+    """A model folder with random weights and a byte-level tokenizer: its answers mean nothing, but are answers."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(["</s>", *alphabet])}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="</s>", eos_token="</s>", unk_token="</s>", pad_token="</s>"
+    )
+    torch.manual_seed(3)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=1024,
+            tie_word_embeddings=True,
+            bos_token_id=0,
+            eos_token_id=0,
+            pad_token_id=0,
+        )
+    )
+    folder = tmp_path_factory.mktemp("model")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_both_engines_translate_alike(call, random_model):
+    outputs = [
+        call("translate", random_model, "A dog.", "--prompt", "short", "--beam", 1, "--engine", engine).stdout
+        for engine in ("transformers", "ctranslate2")
+    ]
+    assert outputs[0] == outputs[1]
+    assert outputs[0].count("\n") == 1
+
+
+def test_lines_of_the_standard_input_keep_their_places(call, random_model):
+    result = call("translate", random_model, "--prompt", "short", "--beam", 1, input="A dog barks loudly.\n\nA cat.\n")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.split("\n")
+    assert len(lines) == 4
+    assert lines[1] == ""
+    assert lines[2] == call("translate", random_model, "A cat.", "--prompt", "short", "--beam", 1).stdout.strip("\n")

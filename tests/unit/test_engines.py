@@ -1,0 +1,133 @@
+"""Engines: the same answers from transformers and from CTranslate2."""
+
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from lingualift import engines
+from lingualift.configuration.schema import System
+from lingualift.engines import CTranslate2Engine, TransformersEngine, choose_engine, convert_to_ctranslate2
+from lingualift.errors import LingualiftError
+from lingualift.tokenization import load_tokenizer
+from lingualift.training import train
+
+
+def _prompts(tokenizer, texts: list[str]) -> list[list[int]]:
+    return tokenizer([f"say again: {text} =" for text in texts])["input_ids"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has half learnt to say once more what it read."""
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = tiny.tokenizer(folder / "tokenizer")
+    texts = [
+        f"say again: {text} = {text}" for words in (1, 2) for text in tiny.sentences(2000, seed=words, words=words)
+    ]
+    torch.set_num_threads(1)
+    train(
+        blocks=tiny.text_blocks(folder / "packed", tokenizer, texts, block=32),
+        tokenizer=tokenizer,
+        recipe=tiny.recipe(
+            batch=32, epochs=100, max_steps=250, learning_rate=5e-3, warmup=20, beta2=0.98, log_every=50
+        ),
+        out=folder / "model",
+        state=folder / "state",
+        seed=1,
+        scratch=tiny.scratch(hidden=64, layers=2, heads=4),
+    )
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def converted(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("converted") / "out"
+    convert_to_ctranslate2(model, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def prompts(model: Path) -> list[list[int]]:
+    """Prompts of unlike lengths, as many as make a share of them mean something."""
+    tokenizer = load_tokenizer(model)
+    texts = [text for words in (1, 2, 3) for text in tiny.sentences(34, seed=100 + words, words=words)]
+    return _prompts(tokenizer, texts)
+
+
+def _answers(engine, prompts: list[list[int]], *, batch: int = 20) -> list[list[int]]:
+    parts = [prompts[start : start + batch] for start in range(0, len(prompts), batch)]
+    return [answer for part in parts for answer in engine.generate(part, max_new_tokens=16)]
+
+
+def _both(model: Path, converted: Path, prompts: list[list[int]], **decoding) -> tuple[list, list]:
+    system = System(model="m", **decoding)
+    ours = _answers(CTranslate2Engine(converted, model, system, threads=1), prompts)
+    theirs = _answers(TransformersEngine(model, system), prompts)
+    return ours, theirs
+
+
+def test_greedy_answers_are_the_same(model, converted, prompts) -> None:
+    ours, theirs = _both(model, converted, prompts, beam=1)
+    assert ours == theirs
+    assert len({tuple(answer) for answer in ours}) > 20
+    assert sum(len(answer) < 16 for answer in ours) > len(prompts) / 2  # most end by themselves
+
+
+@pytest.mark.parametrize("length_penalty", [1.0, 0.6])
+def test_beam_answers_are_the_same(model, converted, prompts, length_penalty) -> None:
+    ours, theirs = _both(model, converted, prompts, beam=4, length_penalty=length_penalty)
+    same = sum(a == b for a, b in zip(ours, theirs, strict=True))
+    assert same >= 0.95 * len(prompts), f"{same} of {len(prompts)} answers are the same"
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_a_shared_beginning_computed_once_changes_nothing(model, converted, prompts, beam, monkeypatch) -> None:
+    engine = CTranslate2Engine(converted, model, System(model="m", beam=beam), threads=1)
+    cached = _answers(engine, prompts)
+    again = _answers(engine, prompts)
+    monkeypatch.setattr(engines, "_shared_prefix", lambda prompts: 0)
+    assert cached == again == _answers(engine, prompts)
+
+
+def test_an_answer_does_not_depend_on_its_batch(model, converted, prompts) -> None:
+    system = System(model="m", beam=4)
+    for engine in (CTranslate2Engine(converted, model, system, threads=1), TransformersEngine(model, system)):
+        alone = _answers(engine, prompts[:10], batch=1)
+        assert _answers(engine, prompts[:10], batch=10) == alone
+
+
+def test_no_answer_is_longer_than_asked(model, converted, prompts) -> None:
+    system = System(model="m", beam=2)
+    for engine in (CTranslate2Engine(converted, model, system, threads=1), TransformersEngine(model, system)):
+        assert max(map(len, engine.generate(prompts[:5], max_new_tokens=2))) <= 2
+
+
+def test_shared_prefix_leaves_every_prompt_a_token() -> None:
+    assert engines._shared_prefix([[1, 2, 3, 4], [1, 2, 9]]) == 2
+    assert engines._shared_prefix([[1, 2, 3], [1, 2, 3]]) == 2
+    assert engines._shared_prefix([[1, 2], [1, 2, 3]]) == 1
+    assert engines._shared_prefix([[5], [5]]) == 0
+    assert engines._shared_prefix([[1, 2], [3, 4]]) == 0
+
+
+def test_an_unknown_architecture_says_what_to_set(tmp_path: Path) -> None:
+    from transformers import LlamaConfig
+
+    tiny.tokenizer(tmp_path / "model")
+    config = LlamaConfig(vocab_size=317, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    config.save_pretrained(tmp_path / "model")
+    text = (tmp_path / "model/config.json").read_text()
+    (tmp_path / "model/config.json").write_text(
+        text.replace("LlamaForCausalLM", "x").replace('"llama"', '"blenderbot"')
+    )
+    with pytest.raises(LingualiftError, match="engine: transformers"):
+        convert_to_ctranslate2(tmp_path / "model", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_engine_named_in_the_configuration_stands() -> None:
+    assert choose_engine(System(model="m", engine="transformers")) == "transformers"
+    assert choose_engine(System(model="m", engine="ctranslate2")) == "ctranslate2"
+    assert choose_engine(System(model="m")) == ("transformers" if torch.cuda.is_available() else "ctranslate2")

@@ -1,0 +1,58 @@
+"""The presets that are shipped: each loads, and is what it says it is."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lingualift.configuration.loading import load_run
+from lingualift.languages import load_languages
+from lingualift.planning import Plan
+
+ROOT = Path(__file__).parents[2]
+PRESETS = sorted(
+    path for path in (ROOT / "config").glob("*.yaml") if "run" in yaml.safe_load(path.read_text(encoding="utf-8"))
+)
+
+
+def plan(name):
+    return Plan(load_run(ROOT / "config" / f"{name}.yaml", root=ROOT))
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_preset_loads_and_is_named_after_its_run(path):
+    assert plan(path.stem).configuration.run == path.stem
+
+
+def test_the_readme_names_every_file():
+    text = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    files = [path.name for path in (ROOT / "config").iterdir() if path.suffix in (".yaml", ".tsv")]
+    assert [name for name in files if f"| `{name}` |" not in text] == []
+
+
+def test_ntrex_has_all_languages_that_ntrex_and_flores_share():
+    table = load_languages(ROOT / "config" / "languages.tsv")
+    shared = {code for code, language in table.items() if {"ntrex", "flores101"} <= set(language.codes)}
+    assert set(plan("ntrex").languages) == shared
+
+
+def test_llamax2_is_the_run_of_the_paper():
+    it = plan("llamax2")
+    table = load_languages(ROOT / "config" / "languages.tsv")
+    assert set(it.languages) == {code for code, language in table.items() if language.seen}
+    assert len(it.languages) == 102
+    recipe = it.configuration.recipes["lift"]
+    # LLaMAX, section C.1: 24 GPUs, 32 a device, 2e-5, one epoch.
+    assert (recipe.nodes * recipe.devices, recipe.device_batch, recipe.accumulation) == (24, 32, 1)
+    assert (recipe.learning_rate, recipe.epochs) == (2e-5, 1)
+    lifting = it.configuration.mixtures["lifting"]
+    assert (lifting.block, lifting.small_pairs.below, lifting.small_pairs.repeats) == (512, 25_000, 3)
+    # All monolingual corpora together have each language once.
+    codes = [
+        code
+        for name in ("mc4", "madlad")
+        for code in it.configuration.corpora[name].languages_covered(it.languages, table)
+    ]
+    assert len(codes) == len(set(codes)) == 96
+    # Seven centre languages with 101 others both ways, the 42 among themselves counted once.
+    assert len(it.directions("flores101")) == 7 * 101 * 2 - 42

@@ -1,0 +1,174 @@
+"""Translating into a store that goes on where it was killed."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lingualift.configuration.prompts import Prompt
+from lingualift.configuration.schema import System
+from lingualift.files import write_json
+from lingualift.tokenization import load_tokenizer
+from lingualift.translation import Translator, model_key, shard_of, translate_directions
+
+NAMES = {"en": "English", "de": "German", "cs": "Czech"}
+PROMPT = Prompt(
+    with_input="{instruction}\n{input}\n=", without_input="{instruction}\n=", translation="From {source} to {target}"
+)
+DIRECTIONS = [("en", "de"), ("de", "en"), ("cs", "en")]
+SENTENCES = {code: tiny.sentences(40, seed=number, words=1 + number * 3) for number, code in enumerate(NAMES)}
+
+
+class Echo:
+    """An engine whose answers show the batch that they came from."""
+
+    def __init__(self, *, wait: float = 0.0, fail_at: int | None = None) -> None:
+        self.calls: list[list[list[int]]] = []
+        self.wait, self.fail_at = wait, fail_at
+
+    def generate(self, prompts, *, max_new_tokens):
+        if self.fail_at == len(self.calls):
+            raise KeyboardInterrupt
+        self.calls.append([list(prompt) for prompt in prompts])
+        time.sleep(self.wait)
+        mark = sum(map(len, prompts)) % 200 + 50
+        return [[*prompt[-3:], mark][:max_new_tokens] for prompt in prompts]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("tokenizer") / "out"
+    tiny.tokenizer(folder)
+    return load_tokenizer(folder)
+
+
+def _translate(folder: Path, tokenizer, engine: Echo, *, key: object = "key", directions=DIRECTIONS) -> Path:
+    translator = Translator(engine, tokenizer, System(model="m", batch=8), PROMPT, NAMES)
+    out = folder / "out.jsonl"
+    sources = {pair: SENTENCES[pair[0]] for pair in directions}
+    translate_directions(translator, sources, state=folder / "state", key=key, out=out)
+    return out
+
+
+def test_every_sentence_once_in_order(tmp_path, tokenizer) -> None:
+    out = _translate(tmp_path, tokenizer, Echo())
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    expected = [(f"{a}-{b}", number) for a, b in sorted(DIRECTIONS) for number in range(40)]
+    assert [(record["direction"], record["sentence"]) for record in records] == expected
+    assert all("\n" not in record["hypothesis"] for record in records)
+    assert not list((tmp_path / "state").glob("*.jsonl"))
+
+
+def test_batches_hold_like_lengths_and_every_sentence(tokenizer) -> None:
+    translator = Translator(Echo(), tokenizer, System(model="m", batch=8), PROMPT, NAMES)
+    sentences = [text for code in NAMES for text in SENTENCES[code]]
+    batches = list(translator.plan(sentences, "en", "de"))
+    assert sorted(number for numbers, _, _ in batches for number in numbers) == list(range(len(sentences)))
+    assert max(len(numbers) for numbers, _, _ in batches) == 8
+    caps = [cap for _, _, cap in batches]
+    assert caps == sorted(caps) and len(set(caps)) > 1
+    for numbers, prompts, cap in batches:
+        assert [tokenizer.decode(prompt) for prompt in prompts] == [
+            f"From English to German\n{sentences[number]}\n=" for number in numbers
+        ]
+        assert all(cap >= 3 * len(tokenizer(sentences[n], add_special_tokens=False)["input_ids"]) for n in numbers)
+
+
+@pytest.mark.parametrize("call", [0, 1, 4, 9, 14])
+def test_a_broken_off_run_ends_as_an_unbroken_one(tmp_path, tokenizer, call) -> None:
+    whole = Echo()
+    expected = _translate(tmp_path / "whole", tokenizer, whole).read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        _translate(tmp_path / "broken", tokenizer, Echo(fail_at=call))
+    assert not (tmp_path / "broken/out.jsonl").exists()
+    rest = Echo()
+    assert _translate(tmp_path / "broken", tokenizer, rest).read_bytes() == expected
+    assert rest.calls == whole.calls[call:]
+
+
+def test_a_torn_line_is_made_again_with_its_whole_batch(tmp_path, tokenizer) -> None:
+    expected = _translate(tmp_path / "whole", tokenizer, Echo()).read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        _translate(tmp_path / "torn", tokenizer, Echo(fail_at=3))
+    (store,) = (tmp_path / "torn/state").glob("*.jsonl")
+    store.write_bytes(store.read_bytes()[:-150])
+    rest = Echo()
+    assert _translate(tmp_path / "torn", tokenizer, rest).read_bytes() == expected
+    assert len(rest.calls[0]) == 8
+
+
+def test_a_store_of_another_key_is_not_used(tmp_path, tokenizer) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _translate(tmp_path, tokenizer, Echo(fail_at=5), key="old")
+    engine = Echo()
+    _translate(tmp_path, tokenizer, engine, key="new")
+    assert sum(map(len, engine.calls)) == 40 * len(DIRECTIONS)
+    assert not list((tmp_path / "state").glob("*.jsonl"))
+
+
+def test_sources_of_each_direction(tmp_path, tokenizer) -> None:
+    translator = Translator(Echo(), tokenizer, System(model="m"), PROMPT, NAMES)
+    sources = {("en", "de"): SENTENCES["en"][:3], ("de", "en"): []}
+    manifest = translate_directions(
+        translator,
+        sources,
+        state=tmp_path / "state",
+        key=1,
+        out=tmp_path / "out.jsonl",
+    )
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == manifest.counts["sentences"] == 3
+
+
+_CHILD = """
+import sys; sys.path.insert(0, {here!r})
+from pathlib import Path
+import test_translation as t
+t._translate(Path({folder!r}), t.load_tokenizer({tokenizer!r}), t.Echo(wait=0.03))
+"""
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments(tmp_path, tokenizer) -> None:
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    expected = _translate(tmp_path / "whole", tokenizer, Echo()).read_bytes()
+    folder = tmp_path / "killed"
+    child = _CHILD.format(here=str(Path(__file__).parent), folder=str(folder), tokenizer=str(tmp_path / "tokenizer"))
+    rng, kills = random.Random(), 0
+    for _ in range(3):
+        before = sum(path.stat().st_size for path in folder.glob("state/*.jsonl"))
+        process = subprocess.Popen([sys.executable, "-c", child], stderr=subprocess.DEVNULL)
+        while process.poll() is None and sum(p.stat().st_size for p in folder.glob("state/*.jsonl")) <= before:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.15))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills
+    assert _translate(folder, tokenizer, Echo()).read_bytes() == expected
+
+
+@given(num=st.integers(1, 60), shards=st.integers(1, 10))
+def test_shards_share_out_the_directions(num: int, shards: int) -> None:
+    directions = [(f"a{number}", "b") for number in range(num)]
+    parts = [shard_of(directions, shard, shards) for shard in range(shards)]
+    assert sorted(pair for part in parts for pair in part) == sorted(directions)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_model_key_is_that_of_the_weights(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    by_file = model_key(tmp_path)
+    write_json({"weights": {"model.safetensors": by_file[0]}, "seconds": 3}, tmp_path / "manifest.json")
+    assert model_key(tmp_path) == by_file
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "model.safetensors").write_bytes(b"others")
+    assert model_key(tmp_path) != by_file

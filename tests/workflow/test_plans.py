@@ -1,0 +1,56 @@
+"""Snakemake plans every preset completely, without its data."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def dry_run(folder, config, *arguments):
+    """Snakemake's account of what it would run in an empty folder."""
+    # A workflow's paths start where it is run: here, an empty folder that has the same neighbours.
+    for name in ("Snakefile", "config", "demo", "envs", "rules", "src", "workflow"):
+        (folder / name).symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "--quiet", "rules"]
+    done = subprocess.run(
+        [*command, "--configfile", config, "--", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("name", ["demo", "ntrex", "llamax2"])
+def test_presets_are_planned_completely(tmp_path, name):
+    jobs = dry_run(tmp_path, f"config/{name}.yaml")
+    assert jobs["total"] < 2000
+    assert jobs["make_table"] == 2
+    assert "build_comet_environment" not in jobs
+    assert "fetch_model" not in jobs
+
+
+def test_a_model_of_the_hub_is_fetched(tmp_path):
+    text = (ROOT / "config" / "llamax2.yaml").read_text(encoding="utf-8")
+    hub = "llama2: {hub: {name: meta-llama/Llama-2-7b-hf, revision: 0123456789abcdef0123456789abcdef01234567}}"
+    assert "llama2: {path: models/Llama-2-7b-hf}" in text
+    config = tmp_path / "hub.yaml"
+    config.write_text(text.replace("llama2: {path: models/Llama-2-7b-hf}", hub), encoding="utf-8")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    jobs = dry_run(folder, str(config), "models")
+    assert jobs["fetch_model"] == 1
+    assert jobs["train_model"] == 3
+
+
+def test_the_comet_environment_is_a_target_of_its_own(tmp_path):
+    jobs = dry_run(tmp_path, "config/demo.yaml", "build_comet_environment")
+    assert jobs == {"build_comet_environment": 1, "total": 1}

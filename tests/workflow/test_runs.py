@@ -1,0 +1,199 @@
+"""Real runs of the tiny preset: made once, not again, after a change just what depends on it, and through kill -9."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lingualift.configuration.loading import load_run
+from lingualift.planning import Plan
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "config", "envs", "profiles", "rules", "src", "workflow", "demo/data")
+RESULTS = "results/tiny"
+
+pytestmark = pytest.mark.slow
+
+
+def checkout(folder: Path) -> Path:
+    """What a run needs of the project, in a folder of its own."""
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / part, folder / part)
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, config: str = "config/tiny.yaml") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", "--configfile", config, *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A group of its own, to be killed with all its jobs.
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(folder / "src"), "XDG_CACHE_HOME": str(folder / "cache")},
+    )
+
+
+def output_of(folder: Path, *arguments: str, config: str = "config/tiny.yaml", status: int = 0) -> str:
+    process = snakemake(folder, *arguments, config=config)
+    output, _ = process.communicate()
+    assert process.returncode == status, output
+    return output
+
+
+def planned(folder: Path, *arguments: str, config: str = "config/tiny.yaml") -> dict[str, int]:
+    """How many jobs of each rule a dry run names."""
+    output = output_of(folder, "--dry-run", *arguments, config=config)
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with a finished run."""
+    folder = checkout(tmp_path_factory.mktemp("finished"))
+    output_of(folder)
+    return folder
+
+
+def test_every_target_is_made(finished: Path) -> None:
+    plan = Plan(load_run(finished / "config/tiny.yaml", root=finished))
+    assert [path for path in plan.targets() if not (finished / RESULTS / path).exists()] == []
+    assert not [path for path in (finished / RESULTS / "state").rglob("*") if path.name.startswith("checkpoint-")]
+
+
+def test_second_run_does_nothing(finished: Path) -> None:
+    assert "Nothing to be done" in output_of(finished)
+
+
+def test_another_rate_reruns_what_depends_on_it_and_nothing_else(finished: Path) -> None:
+    text = (finished / "config/tiny.yaml").read_text(encoding="utf-8")
+    assert "rate: 0.3" in text
+    (finished / "config/changed.yaml").write_text(text.replace("rate: 0.3", "rate: 0.4"), encoding="utf-8")
+    assert planned(finished, config="config/changed.yaml") == {
+        "augment_corpus": 1,
+        "mix_corpora": 1,
+        "pack_mixture": 1,
+        "describe_mixture": 1,
+        "train_model": 2,
+        "plot_training": 2,
+        "convert_model": 1,
+        "translate_shard": 2,
+        "score_hypotheses": 1,
+        "make_table": 1,
+        "make_figure": 1,
+        "all": 1,
+        "total": 15,
+    }
+
+
+def test_a_comment_reruns_nothing(finished: Path) -> None:
+    for path in ("config/tiny.yaml", "workflow/scripts/train_model.py", "rules/models.smk", "src/lingualift/mixing.py"):
+        with (finished / path).open("a", encoding="utf-8") as file:
+            file.write("\n# A remark.\n")
+    assert "Nothing to be done" in output_of(finished, "--dry-run")
+
+
+def test_lint_finds_nothing(finished: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint", "--configfile", "config/tiny.yaml"],
+        cwd=finished,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("there", "asked"), [({}, 0), ({"gpu": 4}, 1)])
+def test_gpus_are_asked_for_where_the_profile_says_there_are_some(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, there: dict[str, int], asked: int
+) -> None:
+    from snakemake.api import ConfigSettings, ResourceSettings, SnakemakeApi
+
+    monkeypatch.chdir(finished)
+    with SnakemakeApi() as api:
+        workflow = api.workflow(
+            snakefile=Path("Snakefile"),
+            resource_settings=ResourceSettings(cores=1, resources=there),
+            config_settings=ConfigSettings(configfiles=[Path("config/tiny.yaml")]),
+        )._workflow
+        workflow.include("Snakefile")
+        gpus = {rule.name: rule.resources["gpu"] for rule in workflow.rules if "gpu" in rule.resources}
+    assert set(gpus) == {"train_model", "translate_shard", "translate_supplement"}
+    assert gpus["translate_shard"].value == asked
+
+
+# kill -9
+
+# A file that comes up at each moment; short ones may be missed.
+MOMENTS = {
+    "packing": "logs/pack_mixture/*.log",
+    "training": "state/models/base/*/checkpoint-*",
+    "training further": "state/models/lifted/*/checkpoint-8",
+    "translating": "state/hypotheses/*/*/*/*.jsonl",
+}
+
+
+def kill_at(folder: Path, moment: str) -> bool:
+    """Start a run and kill all of it shortly after a file has come up; False where it came to its end before."""
+    process = snakemake(folder)
+    while process.poll() is None and not list((folder / RESULTS).glob(moment)):
+        time.sleep(0.01)
+    time.sleep(random.Random().uniform(0, 0.2))
+    killed = process.poll() is None
+    if killed:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return killed
+
+
+def test_kill_9_changes_no_result(finished: Path, tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    kills = 0
+    for moment in MOMENTS.values():
+        killed = kill_at(folder, moment)
+        if killed and not kills:
+            # What a user sees then, and is told to do.
+            assert "--unlock" in output_of(folder, status=1)
+        output_of(folder, "--unlock")
+        kills += killed
+    assert kills > 1
+    output_of(folder)
+    assert contents(folder) == contents(finished)
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """What a run made, by path, without the time that it took."""
+    found = {}
+    for path in sorted((folder / RESULTS).rglob("*")):
+        name = str(path.relative_to(folder / RESULTS))
+        if not path.is_file() or name.startswith(("logs/", "runtimes/", "state/", "figures/training/")):
+            continue
+        found[name] = without_time(path)
+    assert any(name.endswith(".safetensors") for name in found)
+    assert any(name.startswith("hypotheses/") for name in found)
+    return found
+
+
+def without_time(path: Path) -> Any:
+    if path.name == "manifest.json":
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return {key: value for key, value in manifest.items() if key not in ("seconds", "inputs")}
+    if path.name == "training.jsonl":
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [(line["step"], line["loss"], line["grad_norm"]) for line in lines]
+    return path.read_bytes()

@@ -1,0 +1,17 @@
+"""Download a data set from the Hugging Face hub (rule ``fetch_dataset``)."""
+
+from pathlib import Path
+
+from lingualift.configuration.corpora import Hub
+from lingualift.fetching import fetch_dataset
+from lingualift.joblog import job_logging
+
+
+def main(*, folder: str, settings: dict, state: str, version: int) -> None:
+    """Write the data set to ``folder``; go on with what a killed job left in ``state``."""
+    fetch_dataset(Hub.model_validate(settings), state=Path(state), out=Path(folder))
+
+
+if "snakemake" in globals():
+    with job_logging(snakemake.log[0]):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -25,6 +25,8 @@ _TOKENIZERS = {
 BUILT_IN_METRICS = ("spbleu", "bleu", "chrf", "chrf++")
 # Computed beside every score, and shown by these names.
 RATES = ("copy_rate", "empty_rate", "length_ratio")
+# Shares of outputs whose detected language is the source's, or the target's; LLaMAX, Table 7.
+OFF_TARGET = ("R_source", "R_X")
 
 
 class Metric(Entry):
@@ -169,35 +171,106 @@ def _shortened(languages: Sequence[str]) -> str:
 
 
 class Table(Entry):
-    """Systems × benchmarks × metrics: a row per direction, or the averages around centre languages.
+    """Systems × benchmarks × metrics, laid out.
 
-    Source: LLaMAX, Table 4 (``layout: centre``).
+    ``directions``: a row per direction. ``centre``: averages around centre languages, by resource. ``benchmarks``:
+    averages of each benchmark, over all its directions or around centre languages. ``off-target``: a row per
+    direction with the shares of outputs in the source's and in the target's language. ``pivot``: averages around
+    centre languages, direct beside through another language.
+
+    Source: LLaMAX, Table 4 (``centre``), Table 5 (``benchmarks``), Tables 7 and 13 (``off-target``), Table 8
+    (``pivot``).
     """
 
     systems: tuple[Name, ...] = Field(min_length=1)
     benchmarks: tuple[Name, ...] = Field(min_length=1)
-    metrics: tuple[Name, ...] = Field(default=("spbleu",), min_length=1)
-    layout: Literal["centre", "directions"] = "directions"
+    metrics: tuple[Name, ...] = Field(
+        default=("spbleu",), min_length=1, description="In the off-target layout R_source and R_X by default."
+    )
+    layout: Literal["centre", "directions", "benchmarks", "off-target", "pivot"] = "directions"
     centre: tuple[LanguageCode, ...] = Field(
-        default=(), description="Centre languages, in the order of the rows; every language in turn if empty."
+        default=(),
+        description="Centre languages, in the order of the rows; every language in turn if empty, and in the layout "
+        "`benchmarks` no language; in the layout `off-target` the sources.",
     )
     languages: tuple[LanguageCode, ...] = Field(
         default=(), description="Languages that rows or averages are taken over; all that have scores if empty."
     )
+    pivots: dict[Name, Name] = Field(
+        default={}, description="Layout `pivot`: for each system the one that is the same but for its pivot."
+    )
+    through: LanguageCode = Field(default="en", description="Layout `pivot`: the pivot language, for the heads.")
+    baseline: Name | None = Field(
+        default=None, description="Mark what differs from this system with p < 0.05, by paired bootstrap."
+    )
+    published: Name | None = Field(
+        default=None, description="A file of config/published, without .csv: the paper's numbers stand beside ours."
+    )
+    published_as: dict[Name, str] = Field(
+        default={}, description="The name that a system has in that file, where it is another one."
+    )
     caption: str = Field(default="", description="Stands over the table.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_metrics(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("layout") == "off-target" and "metrics" not in values:
+            return {**values, "metrics": OFF_TARGET}
+        return values
 
     @model_validator(mode="after")
     def _check_centre(self) -> Self:
-        if self.centre and self.layout != "centre":
-            raise ValueError("centre is for 'layout: centre' only")
+        if self.centre and self.layout == "directions":
+            raise ValueError("centre is not for 'layout: directions', but for 'layout: centre' and others")
+        return self
+
+    @model_validator(mode="after")
+    def _check_systems(self) -> Self:
+        if bool(self.pivots) != (self.layout == "pivot"):
+            raise ValueError("pivots and 'layout: pivot' belong together")
+        for key, names in (
+            ("pivots", (*self.pivots, *self.pivots.values())),
+            ("baseline", (self.baseline,) if self.baseline else ()),
+            ("published_as", tuple(self.published_as)),
+        ):
+            if absent := [name for name in names if name not in self.systems]:
+                raise ValueError(f"{key} names {absent[0]!r}, which is not among the table's systems")
         return self
 
 
 class Figure(Entry):
-    """A figure of one metric: the matrix of all directions, one picture a system."""
+    """A figure of one metric.
 
-    kind: Literal["direction_matrix"] = "direction_matrix"
+    ``direction_matrix``: the matrix of all directions, a picture a system. ``count_above``: how many directions of
+    each centre language are above a threshold, from it against into it. ``seen_unseen``: two systems, language by
+    language, with the languages that were not trained on apart. ``per_language``: systems, language by language,
+    around a centre language. ``pair_heatmap``: by how much the first of two systems is better, some languages by
+    some languages.
+
+    Source: LLaMAX, Figure 1 (``count_above``), Figure 4 (``seen_unseen``), Figure 5 (``per_language``), Figure 7
+    (``pair_heatmap``).
+    """
+
+    kind: Literal["direction_matrix", "count_above", "seen_unseen", "per_language", "pair_heatmap"] = "direction_matrix"
     systems: tuple[Name, ...] = Field(min_length=1)
     benchmarks: tuple[Name, ...] = Field(min_length=1)
     metric: Name = "spbleu"
+    centre: tuple[LanguageCode, ...] = Field(
+        default=(), description="Centre languages of count_above, seen_unseen and per_language."
+    )
+    languages: tuple[LanguageCode, ...] = Field(
+        default=(), description="Only these languages; all that have scores if empty, in pair_heatmap the paper's seven."
+    )
+    threshold: float = Field(default=10.0, description="Of count_above.")
     caption: str = ""
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        around = self.kind in ("count_above", "seen_unseen", "per_language")
+        if around != bool(self.centre):
+            raise ValueError(f"'kind: {self.kind}' {'needs' if around else 'has no'} centre languages")
+        if self.kind in ("seen_unseen", "pair_heatmap") and len(self.systems) != 2:
+            raise ValueError(f"'kind: {self.kind}' compares two systems, here are {len(self.systems)}")
+        if self.kind != "count_above" and self.threshold != 10:
+            raise ValueError("threshold is for 'kind: count_above' only")
+        return self

@@ -1,0 +1,348 @@
+"""Translation models of transformers, each told in its own way what to translate into what.
+
+M2M-100 and NLLB begin the source with a token of its language and are made to begin the target with one; MADLAD-400
+reads ``<2de>`` before the source; Marian reads ``>>deu<<``, or translates one pair alone; Aya-101 is asked in words.
+
+Source: LLaMAX, appendix C.2 and Table 14 (Madlad).
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lingualift.configuration.prompts import Prompt
+from lingualift.configuration.systems import FAMILIES, TranslationModel
+from lingualift.errors import LingualiftError
+from lingualift.files import read_json
+from lingualift.languages import Language
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+# Answers are cut at a multiple of this, so that sentences of like length can share a batch whatever else is in it.
+_LENGTH_STEP = 16
+_FAMILIES_BY_TYPE = {"nllb-moe": "nllb", "t5": "madlad", "mt5": "aya", "umt5": "aya", "marian": "marian"}
+
+
+class Question(NamedTuple):
+    """One sentence for the encoder, and what the decoder has to begin with."""
+
+    tokens: list[int]
+    forced: int | None
+
+
+def detect_family(folder: str | Path | None) -> str:
+    """Which family of translation models a folder holds, by its ``config.json``.
+
+    Raises:
+        LingualiftError: no such folder, or a model of another kind.
+        InputError: its ``config.json`` is missing or broken.
+    """
+    folder = _existing(folder)
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind == "m2m_100":
+        # NLLB's dense models are of the same class; their tokenizers tell them apart.
+        settings = folder / "tokenizer_config.json"
+        named = str(read_json(settings).get("tokenizer_class", "")) if settings.is_file() else ""
+        return "nllb" if named.startswith("Nllb") else "m2m100"
+    if kind not in _FAMILIES_BY_TYPE:
+        raise LingualiftError(
+            f"{folder}: a model of type {kind!r} is not known for translating: set `family` to one of "
+            f"{', '.join(FAMILIES)}, or make it a causal system with `model`"
+        )
+    return _FAMILIES_BY_TYPE[kind]
+
+
+def codes_in(languages: Mapping[str, Language], column: str) -> dict[str, str]:
+    """Our code → a model's code, for those of some languages that the model has."""
+    return {code: language.codes[column] for code, language in languages.items() if column in language.codes}
+
+
+class SequenceTranslator:
+    """A translation model, with the methods that ``translate_directions`` asks of a translator.
+
+    Args:
+        model: an encoder-decoder model, on its device.
+        tokenizer: the model's own.
+        system: how it is decoded.
+        family: one of ``FAMILIES``.
+        names: our code → the model's code, or the language's English name for a family that is told names.
+        prompt: for the families that are asked in words.
+        column: where in languages.tsv the codes come from, for errors.
+    """
+
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        system: TranslationModel,
+        *,
+        family: str,
+        names: Mapping[str, str],
+        prompt: Prompt | None = None,
+        column: str = "",
+    ) -> None:
+        if FAMILIES[family].prompt and prompt is None:
+            raise LingualiftError(f"a model of the family {family} is asked in words: give it a `prompt`")
+        self.model, self.tokenizer, self.system = model, tokenizer, system
+        self.family, self.names, self.prompt, self.column = family, dict(names), prompt, column
+        self._longest = _positions(model, tokenizer)
+        self._ask = {"m2m100": self._ask_m2m100, "nllb": self._ask_nllb, "marian": self._ask_marian}.get(
+            family, self._ask_in_words
+        )
+
+    def plan(
+        self, sentences: Sequence[str], source: str, target: str
+    ) -> Iterator[tuple[list[int], list[Question], int]]:
+        """The batches of some sentences, those of like length together; a function of all the sentences.
+
+        Yields:
+            The numbers of the sentences of a batch, what the model is asked, and the longest answer allowed.
+
+        Raises:
+            LingualiftError: the model does not know one of the languages.
+        """
+        if not sentences:
+            return
+        asked, forced = self._ask(list(sentences), source, target)
+        questions = [Question(tokens, forced) for tokens in asked]
+        sizes = [len(ids) for ids in self.tokenizer(list(sentences), add_special_tokens=False)["input_ids"]]
+        caps = [self._cap(size) for size in sizes]
+        order = sorted(range(len(sentences)), key=lambda number: (caps[number], len(questions[number].tokens), number))
+        start = 0
+        while start < len(order):
+            cap = caps[order[start]]
+            stop = start
+            while stop < len(order) and stop - start < self.system.batch and caps[order[stop]] == cap:
+                stop += 1
+            numbers = order[start:stop]
+            yield numbers, [questions[number] for number in numbers], cap
+            start = stop
+
+    def settings(self) -> list[object]:
+        """What determines the translations, beside the weights and the sentences."""
+        return _settings(self.system, self.family, self.names, self.prompt)
+
+    def answer(self, prompts: Sequence[Question], longest: int) -> list[str]:
+        """The translations that answer some questions of one direction, each on one line."""
+        import torch
+
+        widest = max(len(question.tokens) for question in prompts)
+        ids = torch.full((len(prompts), widest), self._pad)
+        mask = torch.zeros_like(ids)
+        for row, question in enumerate(prompts):
+            ids[row, : len(question.tokens)] = torch.tensor(question.tokens)
+            mask[row, : len(question.tokens)] = 1
+        device = self.model.device
+        with torch.inference_mode():
+            out = self.model.generate(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                max_new_tokens=longest,
+                num_beams=self.system.beam,
+                length_penalty=self.system.length_penalty,
+                do_sample=False,
+                **({} if prompts[0].forced is None else {"forced_bos_token_id": prompts[0].forced}),
+            )
+        return [self._read(row, prompts[0].forced) for row in out.tolist()]
+
+    @property
+    def _pad(self) -> int:
+        return self.tokenizer.pad_token_id
+
+    def _cap(self, size: int) -> int:
+        cap = int(size * self.system.max_ratio) + 16
+        cap = min(-(-cap // _LENGTH_STEP) * _LENGTH_STEP, self.system.max_new_tokens)
+        # The decoder begins with a token that is not the answer's.
+        return cap if self._longest is None else min(cap, self._longest - 1)
+
+    def _read(self, row: list[int], forced: int | None) -> str:
+        """The text of one row that ``generate`` gave; its first token is the decoder's start."""
+        tokens = row[1:]
+        if forced is not None and tokens[:1] == [forced]:
+            tokens = tokens[1:]
+        if self.tokenizer.eos_token_id in tokens:
+            tokens = tokens[: tokens.index(self.tokenizer.eos_token_id)]
+        if self.prompt is not None:
+            return self.prompt.decode(self.tokenizer, tokens)
+        return " ".join(self.tokenizer.decode(tokens, skip_special_tokens=True).split())
+
+    def _ask_m2m100(self, sentences: list[str], source: str, target: str) -> tuple[list[list[int]], int | None]:
+        known = self.tokenizer.lang_code_to_id
+        ours, theirs = (self._code(code, known.__contains__) for code in (source, target))
+        self.tokenizer.src_lang = ours
+        return self._encode(sentences), known[theirs]
+
+    def _ask_nllb(self, sentences: list[str], source: str, target: str) -> tuple[list[list[int]], int | None]:
+        ours, theirs = (self._code(code, self._is_token) for code in (source, target))
+        self.tokenizer.src_lang = ours
+        return self._encode(sentences), self.tokenizer.convert_tokens_to_ids(theirs)
+
+    def _ask_marian(self, sentences: list[str], source: str, target: str) -> tuple[list[list[int]], int | None]:
+        marks = self.tokenizer.supported_language_codes
+        if not marks:
+            return self._encode(sentences), None
+        code = self._code(target, lambda code: f">>{code}<<" in marks)
+        return self._encode([f">>{code}<< {text}" for text in sentences]), None
+
+    def _ask_in_words(self, sentences: list[str], source: str, target: str) -> tuple[list[list[int]], int | None]:
+        assert self.prompt is not None
+        if self.family == "madlad":
+            self._code(target, lambda code: self._is_token(f"<2{code}>"))
+        # The prompt of MADLAD-400 leaves the source unsaid: a language that it reads may have no code here.
+        names = self.names.get(source, source), self._name(target)
+        asked = self._encode([self.prompt.translate(text, *names) for text in sentences])
+        if self.family == "madlad" and (mark := self.tokenizer.convert_tokens_to_ids(f"<2{names[1]}>")) not in asked[0]:
+            raise LingualiftError(
+                f"{self.tokenizer.name_or_path}: the tokenizer takes <2{names[1]}> (token {mark}) apart, "
+                "so the model would not be told what to translate into: use the tokenizer.json it was published with"
+            )
+        return asked, None
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        asked = self.tokenizer(texts)["input_ids"]
+        if self._longest is None or (most := max(map(len, asked))) <= self._longest:
+            return asked
+        logger.warning(
+            "%d of %d sentences are longer than the %d tokens that the model reads (%d the longest): their ends are cut",
+            sum(len(ids) > self._longest for ids in asked),
+            len(asked),
+            self._longest,
+            most,
+        )
+        return self.tokenizer(texts, truncation=True, max_length=self._longest)["input_ids"]
+
+    def _name(self, code: str) -> str:
+        if code not in self.names:
+            where = f"fill the column '{self.column}' of config/languages.tsv" if self.column else "name it"
+            raise LingualiftError(
+                f"the translation model has no code for {code!r}: leave the language out of its directions, or {where}"
+            )
+        return self.names[code]
+
+    def _code(self, code: str, known: Callable[[str], bool]) -> str:
+        name = self._name(code)
+        if not known(name):
+            where = f"column '{self.column}' of config/languages.tsv" if self.column else "the codes given"
+            raise LingualiftError(
+                f"{self.tokenizer.name_or_path}: the model ({self.family}) does not know {name!r}, its code for "
+                f"{code!r} in {where}: leave the language out of its directions, or set `codes` to another column"
+            )
+        return name
+
+    def _is_token(self, text: str) -> bool:
+        return self.tokenizer.convert_tokens_to_ids(text) not in (None, self.tokenizer.unk_token_id)
+
+
+class DirectionTranslators:
+    """A model for every direction, such as Marian's pairs; one is in memory at a time."""
+
+    def __init__(self, load: Callable[[str, str], SequenceTranslator], settings: list[object]) -> None:
+        self._load, self._settings = load, settings
+        self._current: SequenceTranslator | None = None
+        self._pair: tuple[str, str] | None = None
+
+    def plan(
+        self, sentences: Sequence[str], source: str, target: str
+    ) -> Iterator[tuple[list[int], list[Question], int]]:
+        """As ``SequenceTranslator.plan``; from here on ``answer`` is that of this direction's model."""
+        if self._current is None or self._pair != (source, target):
+            self._current = None
+            self._current, self._pair = self._load(source, target), (source, target)
+        yield from self._current.plan(sentences, source, target)
+
+    def settings(self) -> list[object]:
+        """What determines the translations, beside the weights and the sentences."""
+        return self._settings
+
+    def answer(self, prompts: Sequence[Question], longest: int) -> list[str]:
+        """The translations that answer some questions of the direction planned last."""
+        assert self._current is not None
+        return self._current.answer(prompts, longest)
+
+
+def load_sequence_translator(
+    *,
+    system: TranslationModel,
+    data: str | Path,
+    names: Mapping[str, str],
+    family: str | None = None,
+    prompt: Prompt | None = None,
+    column: str = "",
+) -> SequenceTranslator | DirectionTranslators:
+    """A translator from the folder that a system names, or from one folder a direction.
+
+    Args:
+        data: what the system's folder is relative to.
+        names: our code → the model's code (``codes_in``), or the English name for a family that is told names.
+        family: of all its models; found out from each folder by default.
+        prompt: for madlad and aya.
+        column: where in languages.tsv the codes come from, for errors.
+
+    Raises:
+        LingualiftError: there is no such model, or it is not one of safetensors that transformers can read.
+    """
+
+    def load(folder: Path) -> SequenceTranslator:
+        found = detect_family(folder) if system.family == "auto" and family is None else family or system.family
+        model, tokenizer = load_sequence_model(folder, precision=system.precision)
+        words = prompt if FAMILIES[found].prompt else None
+        return SequenceTranslator(model, tokenizer, system, family=found, names=names, prompt=words, column=column)
+
+    if not system.by_direction:
+        return load(Path(data) / system.translator)
+    return DirectionTranslators(
+        lambda source, target: load(Path(data) / system.folder(source, target)),
+        _settings(system, family or system.family, names, prompt),
+    )
+
+
+def load_sequence_model(
+    folder: str | Path, *, precision: str = "float32"
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """A translation model and its tokenizer from a local folder: safetensors only, no network, no code of its own.
+
+    Raises:
+        LingualiftError: no such folder, or no such model or tokenizer in it.
+    """
+    import torch
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    folder = _existing(folder)
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), **options)
+        model = AutoModelForSeq2SeqLM.from_pretrained(
+            str(folder), use_safetensors=True, dtype=getattr(torch, precision), **options
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LingualiftError(
+            f"{folder}: no translation model in safetensors, with its tokenizer, that transformers can read "
+            f"({(str(error).splitlines() or [type(error).__name__])[0]}); `translator` says where a model is"
+        ) from error
+    if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
+        raise LingualiftError(f"{folder}: the tokenizer lacks a pad or an end-of-sequence token")
+    # Only the longest answer of a batch is meant to bound it.
+    model.generation_config.max_length = None
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+
+
+def _settings(system: TranslationModel, family: str, names: Mapping[str, str], prompt: Prompt | None) -> list[object]:
+    asked = prompt.model_dump(mode="json") if prompt else None
+    return [system.model_dump(mode="json", exclude={"translator"}), family, dict(names), asked]
+
+
+def _existing(folder: str | Path | None) -> Path:
+    if not folder or not Path(folder).is_dir():
+        raise LingualiftError(f"{folder or 'translation model'}: no such model folder; `translator` says where it is")
+    return Path(folder)
+
+
+def _positions(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> int | None:
+    """How many tokens the model has positions for; None for relative positions (T5)."""
+    if not hasattr(model.config, "max_position_embeddings") or model.config.model_type in ("t5", "mt5", "umt5"):
+        return None
+    return min(model.config.max_position_embeddings, tokenizer.model_max_length)

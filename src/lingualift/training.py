@@ -169,13 +169,20 @@ def save_model(
 def training_arguments(recipe: Recipe, data: PackedBlocks, state: Path, *, seed: int) -> TrainingArguments:
     """What transformers' Trainer is told, from a recipe."""
     warmup = recipe.warmup if recipe.warmup >= 1 else math.ceil(recipe.warmup * data.steps)
-    ranks = recipe.nodes * recipe.devices
+    # Not the recipe's number of devices: on fewer, each does more, and a step is still the recipe's batch.
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    try:
+        device_batch, accumulation = recipe.share(ranks)
+    except ValueError as error:
+        raise LingualiftError(f"{error}: change the recipe's device_batch, or the number of devices") from None
+    if ranks != recipe.nodes * recipe.devices:
+        logger.warning("the recipe is for %d devices, this training has %d", recipe.nodes * recipe.devices, ranks)
     gpu = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(state),
         max_steps=data.steps,
-        per_device_train_batch_size=recipe.device_batch or max(1, recipe.batch // ranks),
-        gradient_accumulation_steps=recipe.accumulation,
+        per_device_train_batch_size=device_batch,
+        gradient_accumulation_steps=accumulation,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.schedule,
         warmup_steps=int(warmup),

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lingualift import training
 from lingualift.blocks import IGNORED, PackedBlocks
+from lingualift.configuration.models import Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
 from lingualift.training import LOG, load_model, scratch_model, train, training_arguments, uses_bfloat16
@@ -387,3 +388,15 @@ def test_warmup_is_a_share_or_a_number_of_steps(tmp_path, blocks, warmup, steps)
     recipe = tiny.recipe(warmup=warmup, epochs=100, max_steps=30)
     data = PackedBlocks(blocks, batch=4, epochs=100, max_steps=30)
     assert training_arguments(recipe, data, tmp_path, seed=1).warmup_steps == steps
+
+
+@pytest.mark.parametrize(("ranks", "times"), [(1, 24), (2, 12), (24, 1)])
+def test_a_step_is_the_same_batch_on_any_number_of_devices(ranks: int, times: int) -> None:
+    """768 blocks, 32 at once: by hand, 24 micro-batches on one device, 1 on the 24 that the recipe is for."""
+    recipe = Recipe(learning_rate=2e-5, batch=768, device_batch=32, parallelism="zero2", nodes=3, devices=8)
+    assert recipe.share(ranks) == (32, times)
+
+
+def test_a_batch_that_cannot_be_shared_is_an_error() -> None:
+    with pytest.raises(ValueError, match="cannot be shared by 5 devices"):
+        Recipe(learning_rate=1e-3, batch=8, device_batch=2).share(5)

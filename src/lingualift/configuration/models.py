@@ -141,6 +141,20 @@ class Recipe(Entry):
 
     @property
     def accumulation(self) -> int:
-        """Micro-batches in one optimiser step."""
-        ranks = self.nodes * self.devices
-        return self.batch // ((self.device_batch or max(1, self.batch // ranks)) * ranks)
+        """Micro-batches in one optimiser step, on the devices that the recipe is for."""
+        return self.share(self.nodes * self.devices)[1]
+
+    def share(self, devices: int) -> tuple[int, int]:
+        """What each of some devices does of one optimiser step, which is of the same blocks on any number of them.
+
+        Returns:
+            Blocks that a device takes at once, and how many times it does.
+
+        Raises:
+            ValueError: the batch cannot be shared out so.
+        """
+        at_once = self.device_batch or max(1, self.batch // (self.nodes * self.devices))
+        times, rest = divmod(self.batch, at_once * devices)
+        if rest or not times:
+            raise ValueError(f"a batch of {self.batch} cannot be shared by {devices} devices that take {at_once} at once")
+        return at_once, times

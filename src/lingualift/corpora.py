@@ -27,7 +27,7 @@ from lingualift.files import atomic_path, checksum, fingerprint, read_json, writ
 from lingualift.languages import Language
 from lingualift.manifests import Manifest, load_manifest
 from lingualift.readers import read_table
-from lingualift.readers.batches import BATCH_ROWS, EMPTY, LENGTH_RATIO, Batch, Cleaned, clean, good_pair_mask
+from lingualift.readers.batches import BATCH_ROWS, EMPTY, LENGTH_RATIO, MISSING, Batch, Cleaned, clean, good_pair_mask
 
 __all__ = ["IMPORT_VERSION", "TableWriter", "corpus_tables", "good_pair_mask", "import_corpus", "open_table"]
 
@@ -242,7 +242,8 @@ class _Account:
         """The good rows of a batch; of a multi-way one all rows, their bad cells null."""
         self.read += len(batch)
         columns = [
-            clean(column, null_reason=batch.null_reason, max_characters=self.max_characters) for column in batch.columns
+            clean(column, null_reason=batch.null_reason, max_characters=self.max_characters, missing=batch.missing)
+            for column in batch.columns
         ]
         if self.instructions:
             columns = [_allow_empty(c) if name == "input" else c for name, c in zip(self.names, columns, strict=True)]
@@ -294,7 +295,8 @@ class _Account:
         }
 
     def _refuse(self, batch: Batch, columns: list[Cleaned]) -> None:
-        bad = [(int(np.flatnonzero(~c.valid)[0]), index) for index, c in enumerate(columns) if not c.valid.all()]
+        wrong = [~column.valid & ~_missing(column) for column in columns]
+        bad = [(int(np.flatnonzero(cells)[0]), index) for index, cells in enumerate(wrong) if cells.any()]
         if bad:
             row, index = min(bad)
             raise InputError(batch.files[index], f"{columns[index].reason(row)}", line=batch.lines[row])
@@ -304,7 +306,7 @@ class _Account:
         for index, column in enumerate(columns):
             for reason, cells in column.bad.items():
                 self._note(f"{reason} ({self.names[index]})", cells, batch, index)
-            self._lost[index] += (~column.valid).sum()
+            self._lost[index] += (~column.valid & ~_missing(column)).sum()
         lengths = np.stack([column.lengths for column in columns])
         self.valid += (lengths > 0).sum(axis=1)
         for first in range(len(columns) - 1):
@@ -315,6 +317,7 @@ class _Account:
 
     def _sift_rows(self, batch: Batch, columns: list[Cleaned]) -> list[pa.Array]:
         good = np.ones(len(batch), dtype=bool)
+        missing = np.logical_or.reduce([_missing(column) for column in columns])
         for index, column in enumerate(columns):
             for reason, cells in column.bad.items():
                 # A row is dropped once, for the first thing wrong with it.
@@ -328,7 +331,7 @@ class _Account:
         kept = int(good.sum())
         self.rows += kept
         self.valid += kept
-        self._lost += len(batch) - kept
+        self._lost += int((~good & ~missing).sum())
         texts = [column.text for column in columns]
         return texts if kept == len(batch) else [text.filter(pa.array(good)) for text in texts]
 
@@ -336,6 +339,11 @@ class _Account:
         if count := int(cells.sum()):
             self.dropped[key] += count
             self._first.setdefault(key, (batch.files[index], batch.lines[int(cells.argmax())]))
+
+
+def _missing(column: Cleaned) -> np.ndarray:
+    """Which cells the corpus itself says it has no text for: no fault of theirs."""
+    return column.bad.get(MISSING, np.zeros(len(column.lengths), dtype=bool))
 
 
 def _allow_empty(column: Cleaned) -> Cleaned:

@@ -145,7 +145,7 @@ class RateLimit:
             self._sleep(start - now)
 
 
-class _Again(Exception):
+class _RetryError(Exception):
     """A request to send again; the server may have said when."""
 
     def __init__(self, reason: str, after: float = 0.0) -> None:
@@ -294,6 +294,9 @@ class EndpointTranslator:
             raise LingualiftError(
                 f"{self.system.endpoint}: the key is missing: set the environment variable {name} where the job runs"
             )
+        if not key.isascii() or not key.isprintable():
+            # http.client would show it in its own error.
+            raise LingualiftError(f"{self.system.endpoint}: the key in {name} holds characters that no key has")
         return {**headers, "Authorization": f"Bearer {key}"}
 
     def _ask(self, request: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
@@ -302,7 +305,7 @@ class EndpointTranslator:
             self._limit.wait()
             try:
                 return self._send(request, headers)
-            except _Again as error:
+            except _RetryError as error:
                 reason, after = str(error), error.after
             if attempt == self.system.max_retries:
                 break
@@ -332,8 +335,10 @@ class EndpointTranslator:
                 body = response.read()
         except urllib.error.HTTPError as error:
             raise self._refusal(error, headers) from None
-        except (TimeoutError, urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
-            raise _Again(f"no answer ({getattr(error, 'reason', None) or error or type(error).__name__})") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise _RetryError(
+                f"no answer ({getattr(error, 'reason', None) or error or type(error).__name__})"
+            ) from None
         return _parse(body)
 
     def _refusal(self, error: urllib.error.HTTPError, headers: Mapping[str, str]) -> Exception:
@@ -348,7 +353,7 @@ class EndpointTranslator:
             said = said.replace(key, "…")
         said = f"status {error.code}: {' '.join(said.split())[:_SHOWN]}"
         if error.code in (408, 409, 429) or error.code >= 500:
-            return _Again(said, _seconds(error.headers.get("Retry-After")))
+            return _RetryError(said, _seconds(error.headers.get("Retry-After")))
         return LingualiftError(f"{self.system.endpoint}: {said}")
 
 
@@ -367,7 +372,7 @@ def _parse(body: bytes) -> Answer:
         if not isinstance(text, str):
             raise TypeError("content is no text")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise _Again(f"an answer that is not of OpenAI's form ({type(error).__name__}: {error})") from None
+        raise _RetryError(f"an answer that is not of OpenAI's form ({type(error).__name__}: {error})") from None
     return Answer(text, str(choice.get("finish_reason") or ""), *tokens)
 
 

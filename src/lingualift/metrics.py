@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lingualift.configuration.evaluation import RATES, Metric
+from lingualift.configuration.evaluation import Metric
 from lingualift.errors import InputError, LingualiftError
 from lingualift.files import checksum
 

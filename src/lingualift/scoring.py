@@ -48,11 +48,14 @@ def benchmark_sentences(
         folder: the benchmark's folder: ``manifest.json`` and ``tables/<name>.arrow``.
         limit: how many of the first sentences to take; all by default.
 
+    Returns:
+        The rows that have both sides, in their order; sentences are numbered among them.
+
     Raises:
         LingualiftError: the benchmark has no such direction.
     """
     table = _table_of(Path(folder), source, target)
-    columns = _columns(Path(folder) / "tables" / f"{table}.arrow", (source, target), limit)
+    columns = _columns(Path(folder) / "tables" / f"{table['name']}.arrow", (source, target), limit)
     return columns[source], columns[target]
 
 
@@ -228,14 +231,17 @@ def _score_direction(
 ) -> list[dict[str, Any]]:
     sources, references = benchmark_sentences(work.folder, source, target, limit=work.limit)
     hypotheses = read_hypotheses(stretches, len(references), direction=f"{source}-{target}")
-    # Bilingual tables have references of their own; a multi-way one serves all sources.
+    # Bilingual tables have references of their own, and so has each source where rows lack a side; the references of
+    # a multi-way table without gaps serve all sources.
     table = _table_of(work.folder, source, target)
-    if table not in scorers:
+    whole = all(count == table["rows"] for count in table.get("valid", {}).values())
+    key = table["name"] if whole else f"{table['name']} {source}"
+    if key not in scorers:
         scorers.clear()
-        scorers[table] = {name: Scorer(metric, target, references) for name, metric in work.metrics.items()}
+        scorers[key] = {name: Scorer(metric, target, references) for name, metric in work.metrics.items()}
     rows = [
         {"metric": name, "score": scorer.score(hypotheses), "signature": scorer.signature}
-        for name, scorer in scorers[table].items()
+        for name, scorer in scorers[key].items()
     ]
     for name, value in rates(sources, hypotheses, references).items():
         rows.append({"metric": name, "score": value, "signature": ""})
@@ -247,10 +253,11 @@ def _tables(folder: Path) -> list[dict[str, Any]]:
     return read_json(folder / "manifest.json")["tables"]
 
 
-def _table_of(folder: Path, source: str, target: str) -> str:
-    for table in _tables(folder):
-        if source != target and {source, target} <= set(table["languages"]):
-            return table["name"]
+def _table_of(folder: Path, source: str, target: str) -> dict[str, Any]:
+    """The table of a direction: its own where each direction has one (WMT), else one that holds both languages."""
+    holding = [table for table in _tables(folder) if source != target and {source, target} <= set(table["languages"])]
+    for table in sorted(holding, key=lambda table: table["languages"] != [source, target]):
+        return table
     raise LingualiftError(f"{folder}: the benchmark has no direction {source}-{target}")
 
 
@@ -260,5 +267,5 @@ def _columns(path: Path, languages: Sequence[str], limit: int | None) -> dict[st
     if not path.is_file():
         raise InputError(path, "no such file, but the benchmark's manifest names it")
     with pa.memory_map(str(path)) as file:
-        table = pa.ipc.open_file(file).read_all().select(list(languages)).slice(0, limit)
+        table = pa.ipc.open_file(file).read_all().select(list(languages)).drop_null().slice(0, limit)
         return {code: table.column(code).to_pylist() for code in languages}

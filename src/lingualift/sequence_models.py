@@ -166,6 +166,10 @@ class SequenceTranslator:
             tokens = tokens[1:]
         if self.tokenizer.eos_token_id in tokens:
             tokens = tokens[: tokens.index(self.tokenizer.eos_token_id)]
+        if self.family == "m2m100":
+            # Whether these count as special, and are left out of the text, depends on the files of the model.
+            marks = set(self.tokenizer.lang_code_to_id.values())
+            tokens = [token for token in tokens if token not in marks]
         if self.prompt is not None:
             return self.prompt.decode(self.tokenizer, tokens)
         return " ".join(self.tokenizer.decode(tokens, skip_special_tokens=True).split())
@@ -177,9 +181,11 @@ class SequenceTranslator:
         return self._encode(sentences), known[theirs]
 
     def _ask_nllb(self, sentences: list[str], source: str, target: str) -> tuple[list[list[int]], int | None]:
-        ours, theirs = (self._code(code, self._is_token) for code in (source, target))
+        # Added tokens alone: a code of another data set may be a piece of a word.
+        known = self.tokenizer.get_added_vocab()
+        ours, theirs = (self._code(code, known.__contains__) for code in (source, target))
         self.tokenizer.src_lang = ours
-        return self._encode(sentences), self.tokenizer.convert_tokens_to_ids(theirs)
+        return self._encode(sentences), known[theirs]
 
     def _ask_marian(self, sentences: list[str], source: str, target: str) -> tuple[list[list[int]], int | None]:
         marks = self.tokenizer.supported_language_codes
@@ -191,7 +197,8 @@ class SequenceTranslator:
     def _ask_in_words(self, sentences: list[str], source: str, target: str) -> tuple[list[list[int]], int | None]:
         assert self.prompt is not None
         if self.family == "madlad":
-            self._code(target, lambda code: self._is_token(f"<2{code}>"))
+            unknown = (None, self.tokenizer.unk_token_id)
+            self._code(target, lambda code: self.tokenizer.convert_tokens_to_ids(f"<2{code}>") not in unknown)
         # The prompt of MADLAD-400 leaves the source unsaid: a language that it reads may have no code here.
         names = self.names.get(source, source), self._name(target)
         asked = self._encode([self.prompt.translate(text, *names) for text in sentences])
@@ -232,9 +239,6 @@ class SequenceTranslator:
                 f"{code!r} in {where}: leave the language out of its directions, or set `codes` to another column"
             )
         return name
-
-    def _is_token(self, text: str) -> bool:
-        return self.tokenizer.convert_tokens_to_ids(text) not in (None, self.tokenizer.unk_token_id)
 
 
 class DirectionTranslators:

@@ -138,3 +138,12 @@ def test_lexicon_is_built_and_opened(tmp_path, monkeypatch):
     (tmp_path / "muse" / "en-de.txt").write_text("dog Hund\nhouse Haus\n", encoding="utf-8")
     assert lexicon.build(str(tmp_path), str(tmp_path / "lexicon"))["memory"] > 0
     assert lexicon.open_one(str(tmp_path / "lexicon"))["seconds"] >= 0
+
+
+def test_tables_are_all_made(tmp_path, monkeypatch):
+    tables = _load("tables", monkeypatch)
+    tables.prepare(tmp_path, num_languages=11)
+    seconds = tables.summarise(str(tmp_path))
+    assert list(seconds) == ["reading", *tables.ENTRIES, "in all"]
+    # The last table: a row for each of 110 directions below the head.
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 111

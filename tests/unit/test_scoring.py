@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import sacrebleu
 from sacrebleu.metrics import BLEU
@@ -302,3 +303,29 @@ def test_scores_are_written_in_full_precision(tmp_path):
     (read,) = rows_of(tmp_path / "scores.csv").values()
     assert float(read["score"]) == 100 / 3
     assert read["signature"] == "a,b"
+
+
+def test_each_direction_has_its_own_text_where_the_benchmark_has_two_tables(tmp_path: Path) -> None:
+    """WMT: en-de and de-en are different texts, not one text read both ways."""
+    _write_benchmark(tmp_path, {"de-en": {"de": ["eins"], "en": ["one"]}, "en-de": {"en": ["two"], "de": ["zwei"]}})
+    assert benchmark_sentences(tmp_path, "en", "de") == (["two"], ["zwei"])
+    assert benchmark_sentences(tmp_path, "de", "en") == (["eins"], ["one"])
+
+
+def test_rows_without_both_sides_are_left_out(tmp_path: Path) -> None:
+    """TED: a talk that was not translated; the limit counts the rows that are left."""
+    columns = {"en": ["a", "b", "c", "d"], "de": ["A", None, "C", "D"], "fr": [None, "β", "γ", "δ"]}
+    _write_benchmark(tmp_path, {"multiway": columns})
+    assert benchmark_sentences(tmp_path, "en", "de", limit=2) == (["a", "c"], ["A", "C"])
+    assert benchmark_sentences(tmp_path, "de", "fr") == (["C", "D"], ["γ", "δ"])
+
+
+def _write_benchmark(folder: Path, tables: dict[str, dict[str, list[str | None]]]) -> None:
+    (folder / "tables").mkdir()
+    entries = []
+    for name, columns in tables.items():
+        table = pa.table(columns)
+        with pa.ipc.new_file(str(folder / "tables" / f"{name}.arrow"), table.schema) as writer:
+            writer.write_table(table)
+        entries.append({"name": name, "languages": list(columns), "rows": len(table)})
+    (folder / "manifest.json").write_text(json.dumps({"tables": entries}), encoding="utf-8")

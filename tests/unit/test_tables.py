@@ -7,6 +7,7 @@ import pytest
 
 from lingualift.configuration.evaluation import Table
 from lingualift.errors import InputError, LingualiftError
+from lingualift.figures import count_directions
 from lingualift.languages import load_languages
 from lingualift.scoring import COLUMNS, write_scores
 from lingualift.tables import (
@@ -187,6 +188,19 @@ def test_averages_equal_those_of_the_authors(shared_data, request, system, num_l
         for group in ("low", "high", "all"):
             # The scores are rounded to two decimals, and so are their means.
             assert ours[(name, group)] == pytest.approx(float(row[group]), abs=0.0101), (name, group)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_counts_of_figure_1_are_those_of_the_raw_file(shared_data, system):
+    path = shared_data / "published" / "llamax" / system / "spBLEU_score" / "spBLEU_score.csv"
+    scores = published_scores(path, system=system, benchmark="flores101", metric="spbleu")
+    raw = pd.read_csv(path, index_col=0, na_values=["/"])
+    centres = [name.removesuffix("-x") for name in raw.index if name.endswith("-x")]
+    counts = count_directions(scores, centre=centres).set_index("centre")
+    for code in centres:
+        row = counts.loc[code]
+        assert (row["outward"], row["inward"]) == ((raw.loc[f"{code}-x"] > 10).sum(), (raw.loc[f"x-{code}"] > 10).sum())
+        assert (row["num_outward"], row["num_inward"]) == (101, 101)
 
 
 def test_published_scores_name_a_bad_cell(tmp_path):

@@ -35,24 +35,52 @@ class LinesCorpus(MonolingualCorpus):
         return check_monolingual(self)
 
 
+class SideFiles(Entry):
+    """File names under `path`, where those of the two sides are built differently."""
+
+    source: str = Field(description="Of the source's side, with {source} and {target}.")
+    target: str = Field(description="Of the target's side, likewise.")
+
+
 class AlignedCorpus(PairedCorpus):
     """Two files a pair, aligned line by line."""
 
     placeholders = frozenset(["language", "source", "target"])
     reader: Literal["aligned"]
     kind: Literal["parallel"] = "parallel"
-    files: str = Field(description="File names under `path`, with {language} and perhaps {source} and {target}.")
+    files: str | SideFiles = Field(
+        description="File names under `path`, with {language} and perhaps {source} and {target}; or those of `source` "
+        "and `target` apart."
+    )
 
     @model_validator(mode="after")
     def _a_file_a_side(self) -> Self:
-        if "language" not in self._placeholders():
+        if isinstance(self.files, SideFiles):
+            if self.files.source == self.files.target:
+                raise ValueError("'source' and 'target' of 'files' are the same")
+        elif "language" not in self._placeholders():
             raise ValueError("'files' needs {language}, to tell the two sides apart")
         self._require_pairs()
         return self
 
     def _pair_source(self, pair: Pair, table: Languages, data: Path, **codes: str) -> TableSource:
-        files = [self._expand(data, language=self._code(side, table), **codes)[0] for side in pair]
+        sides = [self._one_side(number) for number in range(2)]
+        files = [
+            side._expand(data, language=self._code(code, table), **codes)[0]
+            for side, code in zip(sides, pair, strict=True)
+        ]
         return TableSource(name="-".join(pair), languages=pair, files=tuple(files))
+
+    def _one_side(self, number: int) -> Self:
+        """The same corpus with the file names of one side."""
+        if isinstance(self.files, SideFiles):
+            return self.model_copy(update={"files": (self.files.source, self.files.target)[number]})
+        return self
+
+    def _placeholders(self) -> set[str]:
+        if isinstance(self.files, SideFiles):
+            return self._one_side(0)._placeholders() | self._one_side(1)._placeholders()
+        return super()._placeholders()
 
 
 class TmxCorpus(PairedCorpus):
@@ -212,6 +240,9 @@ class TsvCorpus(_Records):
     reader: Literal["tsv"]
     header: bool = False
     separator: str = Field("\t", min_length=1, max_length=1)
+    missing: str | None = Field(
+        None, min_length=1, description="What a cell without text holds: not an error, even in a benchmark."
+    )
 
     @model_validator(mode="after")
     def _names_need_a_header(self) -> Self:

@@ -259,7 +259,8 @@ class Figure(Entry):
         default=(), description="Centre languages of count_above, seen_unseen and per_language."
     )
     languages: tuple[LanguageCode, ...] = Field(
-        default=(), description="Only these languages; all that have scores if empty, in pair_heatmap the paper's seven."
+        default=(),
+        description="Only these languages; all that have scores if empty, in pair_heatmap the paper's seven.",
     )
     threshold: float = Field(default=10.0, description="Of count_above.")
     caption: str = ""

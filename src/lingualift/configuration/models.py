@@ -156,5 +156,7 @@ class Recipe(Entry):
         at_once = self.device_batch or max(1, self.batch // (self.nodes * self.devices))
         times, rest = divmod(self.batch, at_once * devices)
         if rest or not times:
-            raise ValueError(f"a batch of {self.batch} cannot be shared by {devices} devices that take {at_once} at once")
+            raise ValueError(
+                f"a batch of {self.batch} cannot be shared by {devices} devices that take {at_once} at once"
+            )
         return at_once, times

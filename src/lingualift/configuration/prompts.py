@@ -1,5 +1,6 @@
 """Entries for prompts: how an instruction, or a sentence to translate, is put to a model, and where its answer ends."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Message = dict[str, str]
+
+_PLACE = re.compile(r"\{instruction\}|\{input\}")
 
 
 class Prompt(Entry):
@@ -62,9 +65,9 @@ class Prompt(Entry):
     def fill(self, instruction: str, text: str = "") -> str:
         """The prompt for one instruction; ``text`` is its input, if it has one."""
         template = self.with_input if text else self.without_input
-        # Not str.format: the text may hold braces of its own.
-        head, _, tail = template.partition("{instruction}")
-        return head + instruction + tail.replace("{input}", text)
+        # Not str.format, and all at once: the texts may hold braces of their own.
+        places = {"{instruction}": instruction, "{input}": text}
+        return _PLACE.sub(lambda place: places[place[0]], template)
 
     def translate(self, text: str, source: str, target: str) -> str:
         """The prompt that asks for the translation of one sentence; languages by their English names."""

@@ -21,7 +21,13 @@ def read_table(corpus: AnyCorpus, source: TableSource) -> Iterator[Batch]:
         case "aligned" | "multiway" | "flores" | "ntrex" | "tatoeba":
             return read_in_step(source.files)
         case "tsv":
-            return read_separated(source.files, source.fields, separator=corpus.separator, header=corpus.header)
+            return read_separated(
+                source.files,
+                source.fields,
+                separator=corpus.separator,
+                header=corpus.header,
+                missing=corpus.missing,
+            )
         case "jsonl" | "alpaca":
             return read_json_records(source.files, source.fields)
         case "parquet":

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ TOO_LONG = "too long"
 LENGTH_RATIO = "length ratio"
 NOT_A_PAIR = "wrong number of columns"
 NO_FIELD = "no such field"
+MISSING = "missing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +30,14 @@ class Batch:
         files: the file of each column.
         lines: the line, or the number of the record, of each row.
         null_reason: why a cell is null.
+        missing: what a cell holds that is there but has no text; even a benchmark may have such cells.
     """
 
     columns: tuple[pa.Array, ...]
     files: tuple[Path, ...]
     lines: Sequence[int]
     null_reason: str = NO_FIELD
+    missing: str | None = None
 
     def __len__(self) -> int:
         return len(self.columns[0])
@@ -42,7 +45,7 @@ class Batch:
     def head(self, rows: int) -> "Batch":
         """The first rows."""
         columns = tuple(column.slice(0, rows) for column in self.columns)
-        return Batch(columns=columns, files=self.files, lines=self.lines[:rows], null_reason=self.null_reason)
+        return replace(self, columns=columns, lines=self.lines[:rows])
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,17 @@ class Cleaned:
         return next((reason for reason, cells in self.bad.items() if cells[row]), None)
 
 
-def clean(column: pa.Array, *, null_reason: str = NO_FIELD, max_characters: int | None = None) -> Cleaned:
+def clean(
+    column: pa.Array,
+    *,
+    null_reason: str = NO_FIELD,
+    max_characters: int | None = None,
+    missing: str | None = None,
+) -> Cleaned:
     """Decode, strip and normalise a column, and set aside the cells that hold no usable text.
 
     A cell is bad that is empty, not UTF-8, longer than ``max_characters``, holds a NUL, or nothing but control,
-    format and space characters.
+    format and space characters; or that holds what stands for ``missing`` text.
     """
     bad: dict[str, np.ndarray] = {}
     if column.null_count:
@@ -93,6 +102,10 @@ def clean(column: pa.Array, *, null_reason: str = NO_FIELD, max_characters: int 
     bad[CONTROL] = _mask(pc.or_(pc.match_substring(text, "\0"), pc.match_substring_regex(text, r"^[\pC\pZ\s]+$")))
     if max_characters is not None:
         bad[TOO_LONG] = (lengths > max_characters) & ~bad[CONTROL]
+    if missing is not None:
+        bad[MISSING] = _mask(pc.equal(text, missing))
+        if max_characters is not None:
+            bad[TOO_LONG] &= ~bad[MISSING]
     bad = {reason: cells for reason, cells in bad.items() if cells.any()}
     if bad:
         good = ~np.logical_or.reduce(list(bad.values()))

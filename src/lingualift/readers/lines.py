@@ -109,11 +109,17 @@ def read_in_step(files: Sequence[Path]) -> Iterator[Batch]:
 
 
 def read_separated(
-    files: Sequence[Path], fields: Sequence[str | int], *, separator: str, header: bool
+    files: Sequence[Path],
+    fields: Sequence[str | int],
+    *,
+    separator: str,
+    header: bool,
+    missing: str | None = None,
 ) -> Iterator[Batch]:
     """The columns ``fields`` of separated values; cells of rows with another number of columns are null.
 
-    The right number is the header's, or else that of most of a file's first rows.
+    The right number is the header's, or else that of most of a file's first rows. Cells that hold ``missing`` have no
+    text.
 
     Raises:
         InputError: the header has no such column, or the rows have too few.
@@ -140,6 +146,7 @@ def read_separated(
                     files=(path,) * len(fields),
                     lines=range(stream.line - len(column) + 1, stream.line + 1),
                     null_reason=NOT_A_PAIR,
+                    missing=missing,
                 )
 
 

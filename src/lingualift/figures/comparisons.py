@@ -1,0 +1,266 @@
+"""Systems beside each other: counts of good directions, and scores language by language."""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from lingualift.figures.style import COLOURS, MARKERS, new_figure, styled
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Blue, vermilion, green …: the colours that stand apart most come first, yellow is too light for a marker.
+_INKS = tuple(COLOURS[number] for number in (0, 5, 2, 3, 1, 4, 7))
+# The second of two systems, and the first: dark on light.
+_LIFTED, _BASE = COLOURS[0], COLOURS[1]
+# A count over fewer of a centre's directions would say nothing about the system.
+_COVERAGE = 0.9
+
+
+def count_directions(
+    scores: "pd.DataFrame", *, centre: Sequence[str], threshold: float = 10.0, languages: Sequence[str] = ()
+) -> "pd.DataFrame":
+    """How many directions from and into each centre language score above a threshold.
+
+    Args:
+        scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
+        languages: what X runs over; all if empty.
+
+    Returns:
+        Columns ``system``, ``centre``, ``outward`` (c→X), ``inward`` (X→c), and of how many each:
+        ``num_outward``, ``num_inward``; no row for a system without a score around the centre.
+
+    Source: LLaMAX, Figure 1.
+    """
+    import pandas as pd
+
+    rows = []
+    for code in centre:
+        for system, own in scores.dropna(subset="score").groupby("system", sort=False):
+            outward, inward = _around(own, code, languages)
+            if len(outward) + len(inward):
+                counts = [int((part > threshold).sum()) for part in (outward, inward)]
+                rows.append((system, code, *counts, len(outward), len(inward)))
+    return pd.DataFrame(rows, columns=["system", "centre", "outward", "inward", "num_outward", "num_inward"])
+
+
+@styled
+def count_above(
+    scores: "pd.DataFrame",
+    *,
+    systems: Sequence[str],
+    centre: Sequence[str],
+    threshold: float = 10.0,
+    languages: Sequence[str] = (),
+    title: str = "",
+    label: str = "spBLEU",
+) -> "Figure":
+    """Directions into a centre language against those from it that score above a threshold; a marker a system.
+
+    Args:
+        scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
+        centre: a colour for each; a system that has a score in fewer than nine tenths of a centre's directions is not
+            shown there.
+        languages: what X runs over; all if empty.
+
+    Source: LLaMAX, Figure 1.
+    """
+    from matplotlib.lines import Line2D
+
+    counts = count_directions(scores, centre=centre, threshold=threshold, languages=languages)
+    counts = counts[counts["system"].isin(systems)]
+    whole = counts.groupby("centre")[["num_outward", "num_inward"]].transform("max")
+    counts = counts[(counts[["num_outward", "num_inward"]] >= _COVERAGE * whole).all(axis=1)]
+    figure, (axes,) = new_figure(6.8, 4.6)
+    most = max([1, *counts["num_outward"], *counts["num_inward"]])
+    axes.plot([0, most], [0, most], color="0.8", linewidth=0.8, zorder=0)
+    for row in counts.itertuples():
+        axes.scatter(
+            row.outward,
+            row.inward,
+            s=58,
+            marker=MARKERS[systems.index(row.system) % len(MARKERS)],
+            color=_INKS[centre.index(row.centre) % len(_INKS)],
+            edgecolor="white",
+            linewidth=0.7,
+            clip_on=False,
+            zorder=3,
+        )
+    axes.set_xlim(-0.02 * most, most)
+    axes.set_ylim(-0.02 * most, most)
+    axes.set_aspect("equal")
+    axes.grid(color="0.92", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(f"Directions LG→X above {threshold:g} {label}")
+    axes.set_ylabel(f"Directions X→LG above {threshold:g} {label}")
+    axes.set_title(title, loc="left", fontsize=11)
+    marks = [
+        Line2D([], [], linestyle="", marker=MARKERS[place % len(MARKERS)], color="0.25", label=system)
+        for place, system in enumerate(systems)
+    ]
+    inks = [
+        Line2D([], [], linestyle="", marker="s", markersize=8, color=_INKS[place % len(_INKS)], label=code)
+        for place, code in enumerate(centre)
+    ]
+    style = {"frameon": False, "alignment": "left"}
+    figure.legend(handles=marks, title="System", loc="outside right upper", **style)
+    # Beside the other: two legends at one edge would each take room of its own.
+    axes.legend(handles=inks, title="LG", loc="lower right", ncols=2 if len(inks) > 4 else 1, **style)
+    return figure
+
+
+@styled
+def seen_unseen(
+    scores: "pd.DataFrame",
+    base: str,
+    lifted: str,
+    *,
+    seen: Collection[str],
+    centre: str = "en",
+    languages: Sequence[str] = (),
+    title: str = "",
+    label: str = "spBLEU",
+) -> "Figure":
+    """Two systems, language by language: from and into a centre language, languages that were not trained on apart.
+
+    Languages stand in the order of the base's scores, a line from the base to the lifted system; those without a
+    score of both are left out.
+
+    Args:
+        scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
+        seen: the languages that were trained on.
+        languages: only these; all if empty.
+
+    Source: LLaMAX, Figure 4.
+    """
+    panels = _panels(scores, [base, lifted], centre, languages)
+    most = max([len(panel) for _, panel in panels], default=1)
+    figure, all_axes = new_figure(
+        min(16.0, max(7.0, 1.6 + 0.085 * most)), 2.9 * len(panels) + 0.5, rows=len(panels), share=False
+    )
+    for axes, (name, panel) in zip(all_axes, panels, strict=True):
+        panel = panel.dropna().sort_values([base, lifted])
+        groups = [("seen in training", panel[panel.index.isin(seen)]), ("unseen", panel[~panel.index.isin(seen)])]
+        start, codes, places = 0.0, [], []
+        for group, rows in groups:
+            if rows.empty:
+                continue
+            xs = [start + number for number in range(len(rows))]
+            if group == "unseen":
+                axes.axvspan(xs[0] - 1.2, xs[-1] + 1.2, color="0.94", zorder=0, linewidth=0)
+            axes.vlines(xs, rows[base], rows[lifted], color="0.7", linewidth=1.1, zorder=1)
+            axes.scatter(xs, rows[base], s=13, marker="s", color=_BASE, label=base if not codes else None, zorder=2)
+            axes.scatter(xs, rows[lifted], s=15, color=_LIFTED, label=lifted if not codes else None, zorder=3)
+            means = f"{group} ({len(rows)}): mean {rows[base].mean():.1f} → {rows[lifted].mean():.1f}"
+            second = bool(codes)
+            axes.annotate(
+                means,
+                (xs[-1] + 1.2 if second else xs[0] - 0.5, 1.0),
+                (0, 3),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                fontsize=7.5,
+                ha="right" if second else "left",
+                va="bottom",
+            )
+            codes += list(rows.index)
+            places += xs
+            start = xs[-1] + 5
+        _language_axis(axes, places, codes, f"{name}, {label}")
+    _heading(figure, all_axes[0], title, num_columns=2)
+    return figure
+
+
+@styled
+def per_language(
+    scores: "pd.DataFrame",
+    *,
+    systems: Sequence[str],
+    centre: str,
+    languages: Sequence[str] = (),
+    title: str = "",
+    label: str = "spBLEU",
+) -> "Figure":
+    """Several systems, language by language, from and into a centre language; a marker and a colour a system.
+
+    Languages stand in the order of the best score that any system has.
+
+    Args:
+        scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
+        languages: only these; all if empty.
+
+    Source: LLaMAX, Figure 5.
+    """
+    panels = _panels(scores, systems, centre, languages)
+    most = max([len(panel) for _, panel in panels], default=1)
+    figure, all_axes = new_figure(
+        min(16.0, max(7.0, 1.4 + 0.095 * most)), 2.7 * len(panels) + 0.6, rows=len(panels), share=False
+    )
+    for axes, (name, panel) in zip(all_axes, panels, strict=True):
+        panel = panel.loc[panel.max(axis=1).sort_values(ascending=False, kind="stable").index]
+        xs = list(range(len(panel)))
+        axes.vlines(xs, panel.min(axis=1), panel.max(axis=1), color="0.85", linewidth=1.0, zorder=1)
+        texts = []
+        for place, system in enumerate(systems):
+            column = panel[system]
+            ink = _INKS[place % len(_INKS)]
+            axes.scatter(xs, column, s=14, marker=MARKERS[place % len(MARKERS)], color=ink, label=system, zorder=2)
+            if column.notna().any():
+                texts.append(f"{system} {column.mean():.1f}")
+        axes.annotate(
+            "means: " + ", ".join(texts),
+            (1.0, 1.0),
+            (0, -3),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=7.5,
+            ha="right",
+            va="top",
+        )
+        _language_axis(axes, xs, list(panel.index), f"{name}, {label}")
+    _heading(figure, all_axes[0], title, num_columns=len(systems))
+    return figure
+
+
+def _around(scores: "pd.DataFrame", code: str, languages: Sequence[str]) -> tuple["pd.Series", "pd.Series"]:
+    """The scores from a language by target, and into it by source."""
+    outward = scores[scores["source"] == code].set_index("target")["score"]
+    inward = scores[scores["target"] == code].set_index("source")["score"]
+    if not languages:
+        return outward, inward
+    return outward[outward.index.isin(languages)], inward[inward.index.isin(languages)]
+
+
+def _panels(
+    scores: "pd.DataFrame", systems: Sequence[str], centre: str, languages: Sequence[str]
+) -> list[tuple[str, "pd.DataFrame"]]:
+    """Scores by language and system, from the centre language and into it, as far as there are any."""
+    import pandas as pd
+
+    scores = scores.dropna(subset="score")
+    parts = [_around(scores[scores["system"] == system], centre, languages) for system in systems]
+    found = []
+    for name, columns in ((f"{centre}→X", [p[0] for p in parts]), (f"X→{centre}", [p[1] for p in parts])):
+        panel = pd.concat(columns, axis=1, keys=systems).sort_index()
+        if len(panel):
+            found.append((name, panel))
+    return found
+
+
+def _language_axis(axes: "Axes", places: Sequence[float], codes: Sequence[str], label: str) -> None:
+    size = 5.5 if len(codes) > 60 else 7 if len(codes) > 30 else 9
+    axes.set_xticks(places, codes, rotation=90 if len(codes) > 15 else 0, fontsize=size)
+    axes.tick_params(axis="x", length=0, pad=2, labelbottom=True)
+    axes.set_xlim(min(places, default=0) - 1.5, max(places, default=0) + 1.5)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.grid(axis="y", color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_ylabel(label)
+
+
+def _heading(figure: "Figure", axes: "Axes", title: str, *, num_columns: int) -> None:
+    """The title above, the legend below all axes, where no marker can run into it."""
+    axes.set_title(title, loc="left", fontsize=11, pad=16)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside lower left", ncols=num_columns, markerscale=1.6)

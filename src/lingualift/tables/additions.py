@@ -1,0 +1,155 @@
+"""What is added to a table of scores: marks of significance, and the paper's own numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lingualift.configuration.evaluation import Table
+from lingualift.errors import InputError
+from lingualift.published import PublishedNumbers
+from lingualift.tables.printing import LESS_IS_BETTER, NEITHER_IS_BETTER, ScoreTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Of a comparison; ``benchmark`` may stand before them.
+COMPARISON = ("direction", "system", "baseline", "metric", "p")
+LEVEL = 0.05
+PAPER = "paper"
+
+
+def read_significance(paths: Sequence[str | Path]) -> "pd.DataFrame":
+    """Read files of comparisons: ``direction`` (``en-de``), ``system``, ``baseline``, ``metric``, ``p``.
+
+    A column ``benchmark`` says of which benchmark; without it a comparison is of any.
+
+    Raises:
+        InputError: a file has not these columns, or a p is none.
+    """
+    import pandas as pd
+
+    frames = []
+    for path in paths:
+        if not Path(path).is_file():
+            raise InputError(path, "no such file")
+        frame = pd.read_csv(path, keep_default_na=False, na_values={"p": [""]})
+        if absent := [name for name in COMPARISON if name not in frame.columns]:
+            raise InputError(path, f"not a file of comparisons: it has no column {', '.join(absent)}", line=1)
+        bad = ~pd.to_numeric(frame["p"], errors="coerce").between(0, 1) & frame["p"].notna()
+        if bad.any():
+            raise InputError(path, f"p is not between 0 and 1: {frame['p'][bad].iloc[0]}", line=int(bad.argmax()) + 2)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def add_significance(
+    table: ScoreTable, scores: "pd.DataFrame", significance: "pd.DataFrame", entry: Table
+) -> ScoreTable:
+    """A "*" behind the score of a direction that differs from the baseline's, and the directions won, tied and lost.
+
+    Won or lost is a direction whose p is below 0.05, by which score is the better; tied any other that was compared.
+
+    Args:
+        scores: those that the table is of.
+        significance: as ``read_significance`` gives it.
+        entry: the table's systems, benchmarks, metrics and languages.
+
+    Source: Koehn 2004 (paired bootstrap).
+    """
+    compared = _compared(scores, significance, entry)
+    if compared.empty:
+        return table
+    notes = []
+    for (metric, system, baseline), rows in compared.groupby(["metric", "system", "baseline"], sort=False):
+        won, lost = int((rows["outcome"] > 0).sum()), int((rows["outcome"] < 0).sum())
+        tied = len(rows) - won - lost
+        notes.append(
+            f"{metric}, {system} against {baseline}: {won} directions won, {tied} tied, {lost} lost (p < {LEVEL})"
+        )
+    marks = table.marks
+    if entry.layout == "directions":
+        marks = _stars(table.frame, compared)
+        names = ", ".join(dict.fromkeys(compared["baseline"]))
+        notes.insert(0, f"*: differs from {names}, p < {LEVEL} (paired bootstrap)")
+    return replace(table, marks=marks, notes=(*table.notes, *notes))
+
+
+def _compared(scores: "pd.DataFrame", significance: "pd.DataFrame", entry: Table) -> "pd.DataFrame":
+    """Every comparison with an ``outcome``: 1 won, -1 lost, 0 tied; by metric and system as the table has them."""
+    import numpy as np
+    import pandas as pd
+
+    rows = scores.assign(direction=scores["source"].astype(str) + "-" + scores["target"].astype(str))
+    rows = rows[rows["benchmark"].isin(entry.benchmarks) & rows["metric"].isin(entry.metrics)]
+    if entry.languages:
+        rows = rows[rows["source"].isin(entry.languages) & rows["target"].isin(entry.languages)]
+    key = ["benchmark", "direction", "metric"]
+    rows = rows.astype({"benchmark": str})[[*key, "system", "score"]]
+    of = ["benchmark"] if "benchmark" in significance.columns else []
+    found = significance[significance["system"].isin(entry.systems)].dropna(subset="p")
+    found = found[[*of, *COMPARISON]].merge(rows, on=[*of, "direction", "system", "metric"])
+    found = found.merge(
+        rows.rename(columns={"system": "baseline", "score": "base"}), on=[*key, "baseline"], validate="many_to_one"
+    )
+    better = np.sign(found["score"] - found["base"]).where(~found["metric"].isin(NEITHER_IS_BETTER), 0)
+    better = better.where(~found["metric"].isin(LESS_IS_BETTER), -better)
+    found["outcome"] = better.where(found["p"].astype(float) < LEVEL, 0)
+    for column, order in (("metric", entry.metrics), ("system", entry.systems)):
+        found[column] = pd.Categorical(found[column], order)
+    found = found.sort_values(["metric", "system"], kind="stable")
+    return found.astype({"metric": str, "system": str})
+
+
+def _stars(frame: "pd.DataFrame", compared: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    several = frame.index.nlevels > 1
+    marked = compared[compared["p"].astype(float) < LEVEL]
+    names = marked["direction"].str.replace("-", "→", regex=False)
+    rows = zip(marked["benchmark"], names, strict=True) if several else names
+    found = set(zip(rows, zip(marked["system"], marked["metric"], strict=True), strict=True))
+    stars = [["*" if (row, column) in found else "" for column in frame.columns] for row in frame.index]
+    return pd.DataFrame(stars, index=frame.index, columns=frame.columns, dtype=object)
+
+
+def add_published(
+    table: ScoreTable, published: PublishedNumbers, *, names: Mapping[str, str] | None = None
+) -> ScoreTable:
+    """A column "paper" behind each of ours that the paper prints a number for.
+
+    Args:
+        published: rows are matched by the levels of its index, which the table has too, columns by system and metric.
+        names: the system's name in the paper by its name here, where they differ.
+
+    Raises:
+        InputError: the paper's rows are of another kind than the table's.
+    """
+    import pandas as pd
+
+    levels = published.levels
+    if "benchmark" in table.frame.index.names and "benchmark" not in levels:
+        raise InputError(published.path, "its numbers are of one benchmark, and the table has several")
+    if not set(levels) <= set(table.frame.index.names):
+        names_here = ", ".join(map(str, table.frame.index.names))
+        raise InputError(published.path, f"its rows are by {', '.join(levels)}, those of the table by {names_here}")
+    rows = table.frame.index.to_frame(index=False).astype(str)[levels]
+    keys = list(rows.itertuples(index=False, name=None))
+    single = len({metric for _, metric in table.frame.columns}) == 1
+    ours: list[tuple[tuple[str, str], pd.Series]] = []
+    compared, added = dict(table.compared), []
+    for place, (system, metric) in enumerate(table.frame.columns):
+        ours.append(((system, metric), table.frame.iloc[:, place]))
+        theirs = [published.number(key, (names or {}).get(system, system), metric) for key in keys]
+        if any(number is not None for number in theirs):
+            name = PAPER if single else f"{metric} ({PAPER})"
+            compared[name] = ""
+            ours.append(((system, name), pd.Series(theirs, index=table.frame.index, dtype=float)))
+            added.append(name)
+    frame = pd.concat([column for _, column in ours], axis=1)
+    frame.columns = pd.MultiIndex.from_tuples([name for name, _ in ours], names=table.frame.columns.names)
+    marks = table.marks
+    if marks is not None and added:
+        marks = marks.reindex(columns=frame.columns, fill_value="")
+    notes = (*table.notes, f"{PAPER}: {published.source}") if added else table.notes
+    return replace(table, frame=frame, marks=marks, compared=compared, notes=notes)

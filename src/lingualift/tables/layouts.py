@@ -1,0 +1,232 @@
+"""The layouts of a table: what its rows and columns are."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lingualift.configuration.evaluation import OFF_TARGET, Table
+from lingualift.published import PublishedNumbers
+from lingualift.tables.additions import add_published, add_significance
+from lingualift.tables.printing import ScoreTable
+from lingualift.tables.rows import around_centres, choose_rows, comparable, signatures, spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What stands for a rate of a language that the detector does not know.
+UNKNOWN = "–"
+
+
+def build_table(
+    scores: "pd.DataFrame",
+    table: Table,
+    *,
+    resource: Mapping[str, str],
+    significance: "pd.DataFrame | None" = None,
+    published: PublishedNumbers | None = None,
+) -> ScoreTable:
+    """The table that the configuration describes.
+
+    Args:
+        scores: as ``read_scores`` gives them; of these or more systems, benchmarks and metrics.
+        resource: ``high`` or ``low`` by language code.
+        significance: as ``read_significance`` gives it; of comparisons with ``table.baseline`` or more.
+        published: the numbers of the paper that stand beside ours.
+    """
+    options = {
+        "systems": table.systems,
+        "benchmarks": table.benchmarks,
+        "metrics": table.metrics,
+        "languages": table.languages,
+        "caption": table.caption,
+    }
+    match table.layout:
+        case "centre":
+            built = centre_table(scores, resource=resource, centre=table.centre, **options)
+        case "benchmarks":
+            built = benchmark_table(scores, centre=table.centre, **options)
+        case "off-target":
+            built = off_target_table(scores, sources=table.centre, **options)
+        case "pivot":
+            built = pivot_table(scores, pivots=table.pivots, through=table.through, centre=table.centre, **options)
+        case "directions":
+            built = direction_table(scores, **options)
+    if significance is not None:
+        if table.baseline:
+            significance = significance[significance["baseline"] == table.baseline]
+        built = add_significance(built, scores, significance, table)
+    if published is not None:
+        built = add_published(built, published, names=table.published_as)
+    return built
+
+
+def direction_table(
+    scores: "pd.DataFrame",
+    *,
+    systems: Sequence[str],
+    metrics: Sequence[str],
+    benchmarks: Sequence[str] = (),
+    languages: Sequence[str] = (),
+    caption: str = "",
+) -> ScoreTable:
+    """A row per direction, a column per system and metric.
+
+    Args:
+        scores: as ``read_scores`` gives them.
+        systems: the columns' order; ``metrics`` likewise.
+        benchmarks: the rows' order; the first level of the index where there are several. All if empty.
+        languages: only directions between these; all if empty.
+    """
+    chosen = _within(choose_rows(scores, systems, metrics, benchmarks), languages).dropna(subset="score")
+    chosen["direction"] = chosen["source"] + "→" + chosen["target"]
+    return ScoreTable(spread(chosen, ["direction"], systems, metrics), signatures(chosen, metrics), caption)
+
+
+def centre_table(
+    scores: "pd.DataFrame",
+    *,
+    systems: Sequence[str],
+    metrics: Sequence[str],
+    resource: Mapping[str, str],
+    centre: Sequence[str] = (),
+    languages: Sequence[str] = (),
+    benchmarks: Sequence[str] = (),
+    caption: str = "",
+) -> ScoreTable:
+    """Averages around centre languages: c→X and X→c over low-resource X, high-resource X and all X.
+
+    A row averages over the directions that every system of the table has a score for, so that systems
+    stand on the same ground; a system without any has an empty cell.
+
+    Args:
+        resource: ``high`` or ``low`` by language code; other languages count in ``all`` only.
+        centre: the centre languages, in the order of the rows; all in turn if empty.
+        languages: what X runs over; every language with scores if empty.
+
+    Source: LLaMAX, Table 4.
+    """
+    chosen = choose_rows(scores, systems, metrics, benchmarks).dropna(subset="score")
+    around = around_centres(chosen, centre, languages, resource)
+    frame = spread(around, ["direction", "resource"], systems, metrics)
+    return ScoreTable(frame, signatures(chosen, metrics), caption)
+
+
+def benchmark_table(
+    scores: "pd.DataFrame",
+    *,
+    systems: Sequence[str],
+    metrics: Sequence[str],
+    centre: Sequence[str] = (),
+    languages: Sequence[str] = (),
+    benchmarks: Sequence[str] = (),
+    caption: str = "",
+) -> ScoreTable:
+    """Averages of each benchmark: c→X and X→c for each centre language, where the benchmark has such directions.
+
+    Directions that every system of the table has a score for are averaged, as in ``centre_table``.
+
+    Args:
+        centre: the centre languages; if empty, one average over all directions of a benchmark.
+        languages: only directions between these and the centre languages; all if empty.
+
+    Source: LLaMAX, Table 5.
+    """
+    chosen = choose_rows(scores, systems, metrics, benchmarks).dropna(subset="score")
+    if centre:
+        around = around_centres(chosen, centre, languages, {})
+    else:
+        around = comparable(_within(chosen, languages).assign(direction="all"), ["direction"])
+    frame = spread(around, ["direction"], systems, metrics, keep_benchmark=True)
+    return ScoreTable(frame, signatures(chosen, metrics), caption)
+
+
+def off_target_table(
+    scores: "pd.DataFrame",
+    *,
+    systems: Sequence[str],
+    metrics: Sequence[str] = OFF_TARGET,
+    sources: Sequence[str] = (),
+    languages: Sequence[str] = (),
+    benchmarks: Sequence[str] = (),
+    caption: str = "",
+) -> ScoreTable:
+    """A row per direction: the shares of outputs in the language of the source and in that of the target.
+
+    A row of scores without a score is a language that the detector does not know: a dash, never 0. What nobody has
+    looked at is empty.
+
+    Args:
+        metrics: the two shares, as the scores name them.
+        sources: in the order of the rows; all if empty.
+        languages: the targets; all if empty.
+
+    Source: LLaMAX, Tables 7 and 13.
+    """
+    chosen = choose_rows(scores, systems, metrics, benchmarks)
+    order = list(sources or sorted(set(chosen["source"])))
+    chosen = chosen[chosen["source"].isin(order) & chosen["target"].isin(set(languages or chosen["target"]))]
+    chosen = chosen.assign(place=chosen["source"].map(order.index), direction=chosen["source"] + "→" + chosen["target"])
+    chosen = chosen.sort_values(["place", "target"], kind="stable")
+    frame = spread(chosen, ["direction"], systems, metrics)
+    # Of a row without a score spread makes NaN, as of no row: only a second look tells them apart.
+    seen = spread(chosen.assign(score=1.0), ["direction"], systems, metrics)
+    unknown = frame.isna() & seen.notna()
+    marks = unknown.map(lambda it: UNKNOWN if it else "")
+    notes = signatures(chosen, metrics)
+    if unknown.to_numpy().any():
+        notes += (f"{UNKNOWN}: a language that the detector does not know",)
+    return ScoreTable(frame, notes, caption, marks=marks)
+
+
+def pivot_table(
+    scores: "pd.DataFrame",
+    *,
+    systems: Sequence[str],
+    metrics: Sequence[str],
+    pivots: Mapping[str, str],
+    through: str = "en",
+    centre: Sequence[str] = (),
+    languages: Sequence[str] = (),
+    benchmarks: Sequence[str] = (),
+    caption: str = "",
+) -> ScoreTable:
+    """Averages around centre languages, each system's direct translations beside those through another language.
+
+    Directions that every system has a score for are averaged, so those from and into the pivot language drop out
+    where only direct translations have them. The last row is the mean of the rows above, empty where one is missing.
+
+    Args:
+        pivots: for each system the name under which its translations through the pivot language are scored.
+        through: the pivot language, for the heads.
+
+    Source: LLaMAX, Table 8.
+    """
+    import pandas as pd
+
+    chosen = choose_rows(scores, systems, metrics, benchmarks).dropna(subset="score")
+    around = around_centres(chosen, centre, languages, {})
+    frame = spread(around, ["direction"], systems, metrics, keep_benchmark=True)
+    averages = [
+        pd.concat([rows, rows.mean(skipna=False).to_frame((name, "average")).T])
+        for name, rows in frame.groupby(level="benchmark", observed=True, sort=False)
+    ]
+    frame = pd.concat(averages)
+    frame.index = pd.MultiIndex.from_tuples(frame.index, names=["benchmark", "direction"])
+    if frame.index.get_level_values("benchmark").nunique() == 1:
+        frame = frame.droplevel("benchmark")
+    shown = [system for system in systems if system not in pivots.values()]
+    names, sources = [], []
+    for system in shown:
+        for metric in metrics:
+            names.append((system, f"{metric} src→trg"))
+            sources.append((system, metric))
+            if system in pivots:
+                names.append((system, f"{metric} src→{through}→trg"))
+                sources.append((pivots[system], metric))
+    frame = frame[sources]
+    frame.columns = pd.MultiIndex.from_tuples(names, names=["system", "metric"])
+    compared = {name: metric for (_, name), (_, metric) in zip(names, sources, strict=True)}
+    return ScoreTable(frame, signatures(chosen, metrics), caption, compared=compared)
+
+
+def _within(rows: "pd.DataFrame", languages: Sequence[str]) -> "pd.DataFrame":
+    return rows[rows["source"].isin(languages) & rows["target"].isin(languages)] if languages else rows

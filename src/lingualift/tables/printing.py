@@ -1,0 +1,191 @@
+"""A table to print: as CSV, as Markdown, as LaTeX, with the same figures in all."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lingualift.files import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Metrics of which less, or none in particular, is better.
+LESS_IS_BETTER = frozenset({"copy_rate", "empty_rate", "R_source"})
+NEITHER_IS_BETTER = frozenset({"length_ratio"})
+_TEX_SPECIAL = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "→": r"$\rightarrow$",
+    "–": "--",
+    "*": "$^{*}$",
+}
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """A table to print.
+
+    Args:
+        frame: rows named by an index of one or more levels; a column per (system, metric), of figures or NaN.
+        notes: what stands below: a line per metric and signature.
+        caption: what stands above, if anything.
+        marks: of the frame's shape: what stands behind a figure, or in its place where there is none.
+        compared: for columns that are not named after a metric, the metric that the best of a row is chosen by;
+            "" where it is not.
+    """
+
+    frame: "pd.DataFrame"
+    notes: tuple[str, ...] = field(default=())
+    caption: str = ""
+    marks: "pd.DataFrame | None" = None
+    compared: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_table(table: ScoreTable, stem: str | Path) -> list[Path]:
+    """Write ``<stem>.csv``, ``<stem>.md`` and ``<stem>.tex`` with the same figures, two decimals.
+
+    The best of a row is bold in Markdown and LaTeX. The notes are footnotes there and the last column of the CSV.
+
+    Returns:
+        The three files.
+    """
+    stem = Path(stem)
+    written = []
+    for suffix, text in ((".csv", _csv(table)), (".md", _markdown(table)), (".tex", _latex(table))):
+        path = stem.with_name(stem.name + suffix)
+        with atomic_path(path) as part:
+            part.write_text(text, encoding="utf-8")
+        written.append(path)
+    return written
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A figure as it is printed, what stands behind it, and whether it is the best of its row and metric."""
+
+    figure: str
+    mark: str = ""
+    best: bool = False
+
+
+def _cells(table: ScoreTable) -> list[list[_Cell]]:
+    metrics = [table.compared.get(name, name) for _, name in table.frame.columns]
+    values = table.frame.to_numpy(dtype=float)
+    marks = table.marks.to_numpy() if table.marks is not None else [[""] * len(metrics)] * len(values)
+    rows = []
+    for row, behind in zip(values, marks, strict=True):
+        texts = ["" if value != value else f"{value:.2f}" for value in row]
+        rows.append([_Cell(*cell) for cell in zip(texts, behind, _best(texts, metrics), strict=True)])
+    return rows
+
+
+def _best(texts: Sequence[str], metrics: Sequence[str]) -> list[bool]:
+    """What prints equal is best alike."""
+    marks = [False] * len(texts)
+    for metric in set(metrics) - NEITHER_IS_BETTER - {""}:
+        places = [place for place, other in enumerate(metrics) if other == metric and texts[place]]
+        if len(places) > 1:
+            top = (min if metric in LESS_IS_BETTER else max)(float(texts[place]) for place in places)
+            for place in places:
+                marks[place] = float(texts[place]) == top
+    return marks
+
+
+def _row_names(table: ScoreTable) -> list[list[str]]:
+    index = table.frame.index
+    return [[str(name) for name in (key if isinstance(key, tuple) else (key,))] for key in index]
+
+
+def _heads(table: ScoreTable) -> list[str]:
+    """One line of column names; the metric is left out where there is only one."""
+    several = len({metric for _, metric in table.frame.columns}) > 1
+    return [f"{system} {metric}" if several else system for system, metric in table.frame.columns]
+
+
+def _csv(table: ScoreTable) -> str:
+    """Figures bare of marks, so that they can be computed with."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    notes = [" / ".join(table.notes)] if table.notes else []
+    writer.writerow([*table.frame.index.names, *_heads(table), *(["notes"] if notes else [])])
+    for names, cells in zip(_row_names(table), _cells(table), strict=True):
+        writer.writerow([*names, *(cell.figure or cell.mark for cell in cells), *notes])
+    return text.getvalue()
+
+
+def _markdown(table: ScoreTable) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+    def text(cell: _Cell) -> str:
+        return (f"**{cell.figure}**" if cell.best else cell.figure) + cell.mark.replace("*", r"\*")
+
+    num_names, heads = table.frame.index.nlevels, _heads(table)
+    lines = [f"{table.caption}\n"] if table.caption else []
+    lines += [
+        line([*table.frame.index.names, *heads]),
+        "|" + "---|" * num_names + "---:|" * len(heads),
+    ]
+    for names, cells in zip(_row_names(table), _cells(table), strict=True):
+        lines.append(line([*names, *map(text, cells)]))
+    lines += ["", *(f"{_escaped(note)}  " for note in table.notes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _escaped(note: str) -> str:
+    """A note that begins with an asterisk is no item of a list."""
+    return "\\" + note if note.startswith("*") else note
+
+
+def _latex(table: ScoreTable) -> str:
+    def text(cell: _Cell) -> str:
+        return (rf"\textbf{{{cell.figure}}}" if cell.best else cell.figure) + _tex(cell.mark)
+
+    num_names = table.frame.index.nlevels
+    lines = [
+        *([f"% {table.caption}"] if table.caption else []),
+        r"\begin{tabular}{" + "l" * num_names + "r" * len(table.frame.columns) + "}",
+        r"\toprule",
+        *_latex_head(table),
+        r"\midrule",
+    ]
+    previous: list[str] | None = None
+    for names, cells in zip(_row_names(table), _cells(table), strict=True):
+        # A little space where the first of several row names changes.
+        if num_names > 1 and previous is not None and previous[:-1] != names[:-1]:
+            lines.append(r"\addlinespace")
+        previous = names
+        lines.append(" & ".join([*map(_tex, names), *map(text, cells)]) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {_tex(note)}" for note in table.notes]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_head(table: ScoreTable) -> list[str]:
+    """Systems above their metrics, or systems alone where each has one."""
+    names = [_tex(str(name)) for name in table.frame.index.names]
+    columns = list(table.frame.columns)
+    groups = [(system, len(list(group))) for system, group in groupby(columns, key=lambda column: column[0])]
+    if len({metric for _, metric in columns}) == 1:
+        return [" & ".join([*names, *(_tex(system) for system, _ in columns)]) + r" \\"]
+    heads, rules, start = [], [], len(names) + 1
+    for system, width in groups:
+        heads.append(rf"\multicolumn{{{width}}}{{c}}{{{_tex(system)}}}")
+        rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+    return [
+        " & ".join([""] * len(names) + heads) + r" \\",
+        "".join(rules),
+        " & ".join([*names, *(_tex(metric) for _, metric in columns)]) + r" \\",
+    ]
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX_SPECIAL.get(character, character) for character in text)

@@ -1,0 +1,178 @@
+"""Rows of scores: read from files, chosen for a table, averaged into its cells."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lingualift.errors import InputError, LingualiftError
+from lingualift.scoring import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_GROUPS = ("low", "high", "all")
+
+
+def read_scores(paths: Sequence[str | Path]) -> "pd.DataFrame":
+    """Read files of scores into one frame, in the order of the files.
+
+    Raises:
+        InputError: a file has not the columns of scores.
+        LingualiftError: one score stands twice.
+    """
+    import pandas as pd
+
+    frames = []
+    for path in paths:
+        if not Path(path).is_file():
+            raise InputError(path, "no such file")
+        # Only an empty score is missing: "nan" and "null" may be names, and "" is a signature.
+        frame = pd.read_csv(
+            path, keep_default_na=False, na_values={"score": [""]}, dtype={"source": str, "target": str}
+        )
+        if tuple(frame.columns) != COLUMNS:
+            raise InputError(path, f"not a file of scores: its columns are {', '.join(frame.columns)}", line=1)
+        frames.append(frame)
+    scores = pd.concat(frames, ignore_index=True)
+    twice = scores.duplicated(["system", "benchmark", "source", "target", "metric"])
+    if twice.any():
+        row = scores[twice].iloc[0]
+        raise LingualiftError(
+            f"{row.metric} of {row.system} on {row.benchmark} {row.source}-{row.target} stands twice in "
+            + ", ".join(map(str, paths))
+        )
+    return scores
+
+
+def published_scores(
+    path: str | Path, *, system: str, benchmark: str, metric: str, signature: str = "as published"
+) -> "pd.DataFrame":
+    """Scores that the authors of LLaMAX released: rows ``en-x`` and ``x-en``, a column per language, ``/`` for none.
+
+    Returns:
+        Rows as ``read_scores`` has them; where a direction stands in two rows (``en-x`` and ``x-de``) the
+        first is taken. Segments are not published: 0.
+
+    Raises:
+        InputError: a row is not named after a centre language, or a cell is no number.
+    """
+    import pandas as pd
+
+    published = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False)
+    rows = {}
+    for number, (name, line) in enumerate(published.iterrows(), start=2):
+        left, _, right = str(name).rpartition("-")
+        if "x" not in (left, right) or "" in (left, right):
+            raise InputError(path, f"expected a row such as en-x or x-en, found {name!r}", line=number)
+        for code, score in line.items():
+            pair = (left, str(code)) if right == "x" else (str(code), right)
+            if score in ("/", ""):
+                continue
+            try:
+                rows.setdefault(pair, float(score))
+            except ValueError as error:
+                raise InputError(path, f"not a number: {score!r} in column {code}", line=number) from error
+    return pd.DataFrame(
+        [(system, benchmark, *pair, metric, score, signature, 0) for pair, score in sorted(rows.items())],
+        columns=list(COLUMNS),
+    )
+
+
+def choose_rows(
+    scores: "pd.DataFrame", systems: Sequence[str], metrics: Sequence[str], benchmarks: Sequence[str]
+) -> "pd.DataFrame":
+    """The rows that a table is about, those without a score too; benchmarks in the order of the table.
+
+    Raises:
+        LingualiftError: a system, metric or benchmark has no row at all.
+    """
+    import pandas as pd
+
+    for column, names in (("system", systems), ("metric", metrics), ("benchmark", benchmarks)):
+        absent = sorted(set(names) - set(scores[column]))
+        if absent:
+            raise LingualiftError(f"no scores of {column} {', '.join(absent)}")
+    chosen = scores[scores["system"].isin(systems) & scores["metric"].isin(metrics)].reset_index(drop=True)
+    order = list(benchmarks) or list(dict.fromkeys(chosen["benchmark"]))
+    chosen = chosen[chosen["benchmark"].isin(order)]
+    chosen["benchmark"] = pd.Categorical(chosen["benchmark"], order)
+    return chosen
+
+
+def around_centres(
+    rows: "pd.DataFrame", centre: Sequence[str], languages: Sequence[str], resource: Mapping[str, str]
+) -> "pd.DataFrame":
+    """The rows from and into each centre language, by ``direction`` (``en→X``), ``resource`` and ``other`` language.
+
+    A row comes up to four times: for its source and its target, in its group of resource and in ``all``. Rows are in
+    the order of the centres, and within a row of the table only languages that every system has a score for.
+
+    Args:
+        centre: every language in turn if empty.
+        languages: what X runs over; all if empty.
+        resource: ``high`` or ``low`` by language; other languages count in ``all`` only.
+    """
+    import pandas as pd
+
+    codes = sorted({*rows["source"], *rows["target"]})
+    centres = list(centre or codes)
+    order = [name for code in centres for name in (f"{code}→X", f"X→{code}")]
+    around = pd.concat(
+        [
+            rows[rows["source"].isin(centres)].assign(other=rows["target"], direction=rows["source"] + "→X"),
+            rows[rows["target"].isin(centres)].assign(other=rows["source"], direction="X→" + rows["target"]),
+        ],
+        ignore_index=True,
+    )
+    around = around[around["other"].isin(set(languages or codes))]
+    around = pd.concat([around.assign(resource=around["other"].map(resource)), around.assign(resource="all")])
+    around["direction"] = pd.Categorical(around["direction"], order)
+    around["resource"] = pd.Categorical(around["resource"], _GROUPS)
+    around = around.dropna(subset="resource").sort_values(["direction", "resource"], kind="stable")
+    return comparable(around, ["direction", "resource"])
+
+
+def comparable(rows: "pd.DataFrame", levels: Sequence[str]) -> "pd.DataFrame":
+    """Without the directions of a row of the table that some system of that row has no score for."""
+    cells = ["benchmark", "metric", *levels]
+    num_systems = rows.groupby(cells, observed=True)["system"].transform("nunique")
+    num_scores = rows.groupby([*cells, "source", "target"], observed=True)["system"].transform("size")
+    return rows[num_scores == num_systems]
+
+
+def spread(
+    rows: "pd.DataFrame",
+    levels: Sequence[str],
+    systems: Sequence[str],
+    metrics: Sequence[str],
+    *,
+    keep_benchmark: bool = False,
+) -> "pd.DataFrame":
+    """Means by row and column; rows in the order they first come, by benchmark first.
+
+    Args:
+        keep_benchmark: name the benchmark of each row, even where there is only one.
+    """
+
+    index = ["benchmark", *levels]
+    frame = rows.groupby([*index, "system", "metric"], observed=True, sort=False)["score"].mean()
+    frame = frame.unstack(["system", "metric"]).sort_index(level="benchmark", sort_remaining=False, kind="stable")
+    frame = frame.reindex(columns=columns_of(systems, metrics))
+    several = keep_benchmark or frame.index.get_level_values("benchmark").nunique() > 1
+    return frame if several else frame.droplevel("benchmark")
+
+
+def columns_of(systems: Sequence[str], metrics: Sequence[str]) -> "pd.MultiIndex":
+    """The columns of a table: every metric of every system."""
+    import pandas as pd
+
+    return pd.MultiIndex.from_product([systems, metrics], names=["system", "metric"])
+
+
+def signatures(rows: "pd.DataFrame", metrics: Sequence[str]) -> tuple[str, ...]:
+    """A line per metric and signature, to stand below a table."""
+    notes = []
+    for metric in metrics:
+        found = sorted(set(rows.loc[rows["metric"] == metric, "signature"]) - {""})
+        notes += [f"{metric}: {signature}" for signature in found]
+    return tuple(notes)

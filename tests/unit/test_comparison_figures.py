@@ -1,0 +1,162 @@
+"""Figures that set systems beside each other: what stands in them, worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from lingualift.configuration.evaluation import Figure
+from lingualift.errors import LingualiftError
+from lingualift.figures import (
+    count_above,
+    count_directions,
+    draw_figure,
+    pair_heatmap,
+    per_language,
+    seen_unseen,
+)
+from lingualift.scoring import COLUMNS
+
+
+def scores(**systems: dict[str, float]) -> pd.DataFrame:
+    rows = [
+        (system, "flores", *name.split("-"), "spbleu", score, "", 10)
+        for system, own in systems.items()
+        for name, score in own.items()
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+BOTH = scores(
+    A={"en-de": 30, "en-fr": 10, "en-zu": 1, "de-en": 20, "fr-en": 10.01, "zu-en": 2, "de-fr": 50},
+    B={"en-de": 29, "en-fr": 15, "en-zu": 5, "de-en": 24, "fr-en": 12, "zu-en": 12, "de-fr": 40},
+)
+
+
+def test_directions_above_the_threshold_are_counted_both_ways():
+    counts = count_directions(BOTH, centre=["en"])
+    # Ten itself is not above ten.
+    assert counts.to_numpy().tolist() == [["A", "en", 1, 2, 3, 3], ["B", "en", 2, 3, 3, 3]]
+    few = count_directions(BOTH, centre=["en"], threshold=20, languages=["de", "zu"])
+    assert few.to_numpy().tolist() == [["A", "en", 1, 0, 2, 2], ["B", "en", 1, 1, 2, 2]]
+    assert count_directions(BOTH, centre=["cs"]).empty
+
+
+def test_counts_are_points_with_a_marker_a_system():
+    figure = count_above(BOTH, systems=["A", "B"], centre=["en"])
+    points = [collection.get_offsets().tolist() for collection in figure.axes[0].collections]
+    assert points == [[[1, 2]], [[2, 3]]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["en"]
+
+
+def test_a_count_over_a_few_directions_is_not_shown():
+    part = pd.concat([BOTH, scores(C={"en-de": 99, "de-en": 99})])
+    figure = count_above(part, systems=["A", "B", "C"], centre=["en"])
+    assert len(figure.axes[0].collections) == 2
+
+
+def test_unseen_languages_stand_apart():
+    figure = seen_unseen(BOTH, "A", "B", seen={"en", "de", "fr"})
+    out, into = figure.axes
+    assert [axes.get_ylabel() for axes in (out, into)] == ["en→X, spBLEU", "X→en, spBLEU"]
+    # By the score of the first system, the unseen after the seen.
+    assert [label.get_text() for label in out.get_xticklabels()] == ["fr", "de", "zu"]
+    assert {text.get_text() for text in out.texts} == {
+        "seen in training (2): mean 20.0 → 22.0",
+        "unseen (1): mean 1.0 → 5.0",
+    }
+    assert len(out.patches) == len(into.patches) == 1
+
+
+def labelled(axes) -> dict[str, list[float]]:
+    """The scores that are drawn above each language, in the order of the systems."""
+    codes = {
+        round(place): label.get_text() for place, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+    }
+    points = [
+        point for drawn in axes.collections for point in drawn.get_offsets().tolist() if len(drawn.get_offsets()) > 1
+    ]
+    found: dict[str, list[float]] = {}
+    for x, y in points:
+        found.setdefault(codes[round(x)], []).append(y)
+    return found
+
+
+@pytest.mark.parametrize("draw", ["per_language", "seen_unseen"])
+def test_each_panel_has_its_own_order_of_languages(draw):
+    rows = scores(
+        A={"en-de": 1, "en-fr": 2, "en-cs": 3, "de-en": 30, "fr-en": 20, "cs-en": 25},
+        B={"en-de": 4, "en-fr": 5, "en-cs": 9, "de-en": 40, "fr-en": 27, "cs-en": 26},
+    )
+    if draw == "per_language":
+        figure = per_language(rows, systems=["A", "B"], centre="en")
+    else:
+        figure = seen_unseen(rows, "A", "B", seen={"de", "fr", "cs"})
+    out, into = figure.axes
+    assert labelled(out) == {"de": [1, 4], "fr": [2, 5], "cs": [3, 9]}
+    assert labelled(into) == {"de": [30, 40], "fr": [20, 27], "cs": [25, 26]}
+
+
+def test_languages_stand_by_the_best_score_around_a_centre():
+    figure = per_language(BOTH, systems=["A", "B"], centre="en")
+    out, into = figure.axes
+    assert [label.get_text() for label in out.get_xticklabels()] == ["de", "fr", "zu"]
+    # The best from fr and from zu is 12 in both: in alphabetical order.
+    assert [label.get_text() for label in into.get_xticklabels()] == ["de", "fr", "zu"]
+    assert out.texts[0].get_text() == "means: A 13.7, B 16.3"
+
+
+def test_heatmap_is_first_minus_second():
+    figure = pair_heatmap(BOTH, "B", "A", languages=["en", "de", "fr"])
+    axes = figure.axes[0]
+    printed = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in axes.texts}
+    assert printed == {(0, 1): "−1.0", (0, 2): "+5.0", (1, 0): "+4.0", (1, 2): "−10.0", (2, 0): "+2.0"}
+    image = axes.images[0]
+    assert (image.norm.vmin, image.norm.vmax) == (-10, 10)
+    assert np.ma.getmaskarray(image.get_array()).sum() == 4
+
+
+ENTRIES = {
+    "count_above": ({"centre": ["en"]}, ["flores"]),
+    "seen_unseen": ({"centre": ["en", "de"]}, ["flores.de", "flores.en"]),
+    "per_language": ({"centre": ["en"]}, ["flores.en"]),
+    "pair_heatmap": ({"languages": ["en", "de"]}, ["A.B.flores"]),
+    "direction_matrix": ({}, ["A.flores", "B.flores"]),
+}
+
+
+@pytest.mark.parametrize("kind", ENTRIES)
+def test_every_kind_is_drawn_twice_alike(tmp_path, kind):
+    keys, names = ENTRIES[kind]
+    entry = Figure.model_validate({"kind": kind, "systems": ["A", "B"], "benchmarks": ["flores"], **keys})
+    written = [draw_figure(BOTH, entry, families={}, out=tmp_path / turn, seen={"en", "de"}) for turn in ("one", "two")]
+    assert sorted(path.name for path in written[0]) == sorted(
+        f"{name}.{kind}" for name in names for kind in ("png", "svg")
+    )
+    for first, second in zip(*written, strict=True):
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_figure_without_scores_is_an_error(tmp_path):
+    entry = {"systems": ["A", "C"], "benchmarks": ["flores"], "kind": "per_language", "centre": ["en"]}
+    with pytest.raises(LingualiftError, match="no score of spbleu of C on flores"):
+        draw_figure(BOTH, Figure.model_validate(entry), families={}, out=tmp_path / "figure")
+    entry |= {"systems": ["A", "B"], "centre": ["cs"]}
+    with pytest.raises(LingualiftError, match="from or into cs"):
+        draw_figure(BOTH, Figure.model_validate(entry), families={}, out=tmp_path / "figure")
+    assert not (tmp_path / "figure").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"kind": "count_above"}, "needs centre languages"),
+        ({"centre": ["en"]}, "has no centre languages"),
+        ({"kind": "pair_heatmap"}, "compares two systems, here are 1"),
+        ({"threshold": 5}, "threshold is for"),
+    ],
+)
+def test_keys_of_a_figure_fit_its_kind(keys, message):
+    with pytest.raises(ValidationError, match=message):
+        Figure.model_validate({"systems": ["A"], "benchmarks": ["flores"], **keys})

@@ -1,0 +1,238 @@
+"""The layouts of the papers' tables, marks of significance, and the papers' own numbers: by hand."""
+
+import csv
+
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from lingualift.configuration.evaluation import Table
+from lingualift.errors import InputError
+from lingualift.published import read_published
+from lingualift.scoring import COLUMNS
+from lingualift.tables import add_published, build_table, off_target_table, read_significance, write_table
+
+
+def rows(system: str, scores: dict[str, float | None], metric: str = "spbleu", benchmark: str = "flores") -> list[dict]:
+    return [
+        dict(zip(COLUMNS, (system, benchmark, *name.split("-"), metric, score, "", 10), strict=True))
+        for name, score in scores.items()
+    ]
+
+
+def frame(*parts: list[dict]) -> pd.DataFrame:
+    return pd.DataFrame([row for part in parts for row in part], columns=list(COLUMNS)).astype({"score": float})
+
+
+def table(**keys) -> Table:
+    return Table.model_validate({"systems": ["A", "B"], "benchmarks": ["flores"], **keys})
+
+
+def test_benchmarks_have_a_row_for_each_group_of_directions():
+    scores = frame(
+        rows("A", {"en-de": 10, "en-fr": 20, "de-en": 40, "de-fr": 99}),
+        rows("B", {"en-de": 11, "en-fr": 21, "de-en": 41, "de-fr": 98}),
+        rows("A", {"en-zu": 1, "en-sw": 3}, benchmark="tico"),
+        # Of en-sw B has nothing: only en-zu is compared.
+        rows("B", {"en-zu": 2}, benchmark="tico"),
+    )
+    entry = {"benchmarks": ["tico", "flores"], "layout": "benchmarks"}
+    built = build_table(scores, table(**entry, centre=["en"]), resource={})
+    assert built.frame[("A", "spbleu")].to_dict() == {
+        ("tico", "en→X"): 1,
+        ("flores", "en→X"): 15,
+        ("flores", "X→en"): 40,
+    }
+    assert built.frame[("B", "spbleu")].tolist() == [2, 16, 41]
+    whole = build_table(scores, table(**entry), resource={})
+    assert whole.frame[("A", "spbleu")].to_dict() == {("tico", "all"): 1, ("flores", "all"): 169 / 4}
+
+
+def test_off_target_tells_unknown_from_zero_and_from_not_looked_at(tmp_path):
+    scores = frame(
+        rows("A", {"zh-de": 3.0, "zh-ff": 7.0}, "R_source"),
+        rows("A", {"zh-de": 90.0, "zh-ff": None}, "R_X"),
+        rows("B", {"zh-de": 1.0}, "R_source"),
+        rows("B", {"zh-de": 0.0}, "R_X"),
+    )
+    built = build_table(scores, table(layout="off-target", centre=["zh"]), resource={})
+    files = write_table(built, tmp_path / "table7")
+    assert files[1].read_text().splitlines() == [
+        "| direction | A R_source | A R_X | B R_source | B R_X |",
+        "|---|---:|---:|---:|---:|",
+        "| zh→de | 3.00 | **90.00** | **1.00** | 0.00 |",
+        "| zh→ff | 7.00 | – |  |  |",
+        "",
+        "–: a language that the detector does not know",
+    ]
+    assert files[0].read_text().splitlines()[2].startswith("zh→ff,7.00,–,,,")
+    assert r"zh$\rightarrow$ff & 7.00 & -- &  &  \\" in files[2].read_text()
+
+
+def test_off_target_rows_are_by_source_as_given_then_target():
+    scores = frame(rows("A", {"en-de": 1, "zh-fr": 2, "zh-de": 3}, "R_X"))
+    built = off_target_table(scores, systems=["A"], metrics=["R_X"], sources=["zh", "en"])
+    assert list(built.frame.index) == ["zh→de", "zh→fr", "en→de"]
+
+
+def test_pivot_stands_beside_direct_over_the_same_directions():
+    scores = frame(
+        # From and into English there is nothing to pivot.
+        rows("A", {"zh-de": 10, "zh-fr": 20, "zh-en": 90, "de-zh": 6}),
+        rows("A-en", {"zh-de": 12, "zh-fr": 24, "de-zh": 8}),
+    )
+    entry = table(systems=["A", "A-en"], layout="pivot", pivots={"A": "A-en"}, centre=["zh"])
+    built = build_table(scores, entry, resource={})
+    assert list(built.frame.columns) == [("A", "spbleu src→trg"), ("A", "spbleu src→en→trg")]
+    assert built.frame.T.to_dict("list") == {"zh→X": [15, 18], "X→zh": [6, 8], "average": [10.5, 13]}
+
+
+def test_an_average_over_rows_with_a_gap_is_empty():
+    scores = frame(rows("A", {"zh-de": 10, "de-zh": 6}), rows("A-en", {"zh-de": 12}))
+    entry = table(systems=["A", "A-en"], layout="pivot", pivots={"A": "A-en"}, centre=["zh"])
+    averages = build_table(scores, entry, resource={}).frame.loc["average"]
+    assert averages.iloc[0] == 8 and pd.isna(averages.iloc[1])
+
+
+SIGNIFICANCE = pd.DataFrame(
+    [
+        ("en-de", "B", "A", "spbleu", 0.01),
+        ("de-en", "B", "A", "spbleu", 0.049),
+        ("en-fr", "B", "A", "spbleu", 0.05),
+        ("fr-en", "B", "C", "spbleu", 0.001),
+    ],
+    columns=["direction", "system", "baseline", "metric", "p"],
+)
+
+
+def test_significant_differences_are_marked_and_counted(tmp_path):
+    scores = frame(rows("A", {"en-de": 1, "de-en": 9, "en-fr": 1}), rows("B", {"en-de": 2, "de-en": 8, "en-fr": 7}))
+    built = build_table(scores, table(baseline="A"), resource={}, significance=SIGNIFICANCE)
+    lines = write_table(built, tmp_path / "t")[1].read_text().splitlines()
+    assert lines[2:5] == [
+        r"| en→de | 1.00 | **2.00**\* |",
+        r"| de→en | **9.00** | 8.00\* |",
+        "| en→fr | 1.00 | **7.00** |",
+    ]
+    assert lines[-1] == "spbleu, B against A: 1 directions won, 1 tied, 1 lost (p < 0.05)"
+    assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith("en→de,1.00,2.00,")
+    # An average is of no one direction: nothing is marked, the count stands.
+    around = build_table(
+        scores, table(baseline="A", layout="centre", centre=["en"]), resource={}, significance=SIGNIFICANCE
+    )
+    assert around.marks is None and around.notes[-1] == lines[-1]
+
+
+def test_of_a_rate_the_lower_wins():
+    scores = frame(rows("A", {"en-de": 5}, "copy_rate"), rows("B", {"en-de": 1}, "copy_rate"))
+    significance = SIGNIFICANCE.assign(metric="copy_rate", benchmark="flores")
+    built = build_table(scores, table(metrics=["copy_rate"]), resource={}, significance=significance)
+    assert built.notes[-1].startswith("copy_rate, B against A: 1 directions won, 0 tied")
+    elsewhere = significance.assign(benchmark="ntrex")
+    assert build_table(scores, table(metrics=["copy_rate"]), resource={}, significance=elsewhere).notes == ()
+
+
+def test_files_of_comparisons_are_checked(tmp_path):
+    path = tmp_path / "p.csv"
+    SIGNIFICANCE.to_csv(path, index=False)
+    assert read_significance([path]).equals(SIGNIFICANCE)
+    path.write_text("direction,system,baseline,metric,p\nen-de,B,A,spbleu,1.5\n")
+    with pytest.raises(InputError, match=r"p\.csv:2: p is not between 0 and 1"):
+        read_significance([path])
+    path.write_text("direction,p\nen-de,1\n")
+    with pytest.raises(InputError, match=r"no column system, baseline, metric"):
+        read_significance([path])
+
+
+def published(tmp_path, text):
+    (tmp_path / "paper.csv").write_text(text, encoding="utf-8")
+    return read_published(tmp_path / "paper.csv")
+
+
+def test_the_papers_number_stands_beside_ours(tmp_path):
+    scores = frame(rows("A", {"en-de": 30, "de-en": 20}), rows("B", {"en-de": 31, "de-en": 21}))
+    paper = published(
+        tmp_path, "# A paper, Table 4.\ndirection,resource,system,spbleu\nen→X,all,Theirs,29.5\nX→en,all,Theirs,\n"
+    )
+    entry = table(layout="centre", centre=["en"], published="paper", published_as={"B": "Theirs"})
+    built = build_table(scores, entry, resource={}, published=paper)
+    lines = write_table(built, tmp_path / "t")[1].read_text().splitlines()
+    assert lines == [
+        "| direction | resource | A spbleu | B spbleu | B paper |",
+        "|---|---|---:|---:|---:|",
+        "| en→X | all | 30.00 | **31.00** | 29.50 |",
+        "| X→en | all | 20.00 | **21.00** |  |",
+        "",
+        "paper: A paper, Table 4.",
+    ]
+    latex = (tmp_path / "t.tex").read_text()
+    assert r"\multicolumn{1}{c}{A} & \multicolumn{2}{c}{B}" in latex
+    assert r"\cmidrule(lr){3-3}\cmidrule(lr){4-5}" in latex
+
+
+def test_published_numbers_of_other_rows_are_refused(tmp_path):
+    paper = published(tmp_path, "# P\ntarget,system,spbleu\nde,A,1\n")
+    built = build_table(frame(rows("A", {"en-de": 30})), table(systems=["A"]), resource={})
+    with pytest.raises(InputError, match=r"rows are by target, those of the table by direction"):
+        add_published(built, paper)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("direction,system,spbleu\n", r"paper\.csv:1: does not say which table"),
+        ("# P\ndirection,spbleu\n", r"paper\.csv:2: no column 'system'"),
+        ("# P\ndirection,system,spbleu\na,S,x\n", r"paper\.csv:3: not a number: 'x'"),
+        ("# P\ndirection,system,spbleu\na,S\n", r"paper\.csv:3: expected 3 columns, found 2"),
+        ("# P\ndirection,system,spbleu\na,S,1\na,S,2\n", r"paper\.csv:4: spbleu of S for a stands twice"),
+    ],
+)
+def test_mistakes_in_published_numbers(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        published(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"layout": "pivot"}, "belong together"),
+        ({"pivots": {"A": "B"}}, "belong together"),
+        ({"baseline": "C"}, "baseline names 'C'"),
+        ({"published_as": {"C": "D"}}, "published_as names 'C'"),
+        ({"layout": "pivot", "pivots": {"A": "C"}}, "pivots names 'C'"),
+    ],
+)
+def test_keys_of_a_table_fit_its_layout(keys, message):
+    with pytest.raises(ValidationError, match=message):
+        table(**keys)
+
+
+def test_settings_of_the_first_layouts_stay_as_they_were():
+    entry = {"systems": ("A",), "benchmarks": ("flores",), "layout": "centre", "centre": ("en",)}
+    assert Table.model_validate(entry).model_dump(exclude_defaults=True) == entry
+
+
+PAPERS = {"llamax-table4": 150, "llamax-table7": 303, "llamax-table8": 26, "llamax-table13": 303}
+
+
+@pytest.mark.parametrize(("name", "num_rows"), PAPERS.items())
+def test_published_files_say_where_they_are_from(request, name, num_rows):
+    numbers = read_published(request.config.rootpath / "config" / "published" / f"{name}.csv")
+    assert numbers.source.startswith(f"LLaMAX, Table {name.removeprefix('llamax-table')},")
+    assert len({(row, system) for row, system, _ in numbers.numbers}) == num_rows
+
+
+def test_table_8_agrees_with_the_released_summaries_and_with_itself(shared_data, request):
+    paper = read_published(request.config.rootpath / "config" / "published" / "llamax-table8.csv")
+    for system in ("LLaMA3-8B-Alpaca", "LLaMAX2-7B-Alpaca"):
+        for metric, folder in (("spbleu", "spBLEU_score"), ("comet", "comet_score")):
+            path = shared_data / "published" / "llamax" / system / folder / "summary_101.csv"
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                summary = {row["direct"]: float(row["all"]) for row in csv.DictReader(file)}
+            names = [key[0][0] for key in paper.numbers if key[1:] == (system, f"{metric} src→trg")]
+            for name in names[:-1]:
+                direct = paper.number((name,), system, f"{metric} src→trg")
+                assert direct == summary[name.replace("→", "-").replace("X", "x")], (system, name)
+            for way in ("src→trg", "src→en→trg"):
+                numbers = [paper.number((name,), system, f"{metric} {way}") for name in names]
+                assert numbers[-1] == pytest.approx(sum(numbers[:-1]) / 12, abs=0.0101)

@@ -196,7 +196,8 @@ def contents(folder: Path) -> dict[str, Any]:
 def without_time(path: Path) -> Any:
     if path.name == "manifest.json":
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        return {key: value for key, value in manifest.items() if key not in ("seconds", "inputs")}
+        # Inputs and sources are checksums, also of manifests, which hold times of their own.
+        return {key: value for key, value in manifest.items() if key not in ("seconds", "inputs", "sources")}
     if path.name == "training.jsonl":
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return [(line["step"], line["loss"], line["grad_norm"]) for line in lines]

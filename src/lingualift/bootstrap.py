@@ -1,0 +1,368 @@
+"""Paired bootstrap resampling between systems, by sacrebleu's own draws, statistics and p-values.
+
+sacrebleu counts a corpus anew for every resample. Here each sentence's statistics are added up by one matrix product
+over all resamples, and BLEU and chrF are computed for all of them at once; a system is counted once a direction,
+however many it is compared with. Scores, means, intervals and p-values are those of ``sacrebleu --paired-bs``.
+
+Source: Koehn 2004; sacrebleu 2.6, ``sacrebleu.significance``.
+"""
+
+import csv
+import functools
+import multiprocessing
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lingualift.comet_metric import read_segment_scores
+from lingualift.configuration.evaluation import Metric, split_direction
+from lingualift.errors import LingualiftError
+from lingualift.files import atomic_path, checksum, fingerprint
+from lingualift.manifests import Manifest
+from lingualift.metrics import Scorer, check_metrics
+from lingualift.scoring import Stretch, benchmark_languages, benchmark_sentences, find_directions, read_hypotheses
+from lingualift.stores import RecordStore
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+COMPARISON_COLUMNS = (
+    "benchmark",
+    "direction",
+    "system",
+    "baseline",
+    "metric",
+    "score",
+    "baseline_score",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "signature",
+)
+# sacrebleu's own: its seed is that of SACREBLEU_SEED, where that is not set.
+SEED, SAMPLES = 12345, 1000
+LEVEL = 0.05
+
+
+class Resampled(NamedTuple):
+    """One system on one test set: its score, and that of each resample of the test set."""
+
+    score: float
+    samples: "Array"
+
+    def interval(self) -> tuple[float, float]:
+        """Mean over the resamples and half the width of the 95 % interval, as sacrebleu prints them."""
+        from sacrebleu.significance import estimate_ci
+
+        mean, half = estimate_ci(self.samples)
+        return float(mean), float(half)
+
+
+class Comparison(NamedTuple):
+    """A system against another: the difference of their scores, its 95 % interval, and the p-value."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every worker needs beside its direction."""
+
+    folder: Path
+    metrics: Mapping[str, Metric]
+    segment_scores: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
+    pairs: Sequence[tuple[str, str]]
+    limit: int | None
+    samples: int
+    seed: int
+
+
+def resample(scorer: Scorer, hypotheses: Sequence[str], *, samples: int = SAMPLES, seed: int = SEED) -> Resampled:
+    """Score hypotheses by a metric of sacrebleu, on the test set and on every resample of it.
+
+    Args:
+        scorer: the metric with its references prepared.
+        hypotheses: one a reference.
+        samples: how many resamples.
+        seed: of the draws; the same for systems that are to be compared.
+    """
+    import numpy as np
+
+    metric = scorer._metric
+    prepared = hypotheses if scorer._model is None else scorer._pieces(hypotheses)
+    statistics = metric._extract_corpus_statistics(prepared, None)
+    # Whole numbers far below 2**53: exact. sacrebleu goes on in float32.
+    sums = (_draws(len(statistics), samples, seed) @ np.array(statistics, dtype=np.float64)).astype(np.float32)
+    function = _chrf_of if hasattr(metric, "char_order") else _bleu_of
+    return Resampled(metric._aggregate_and_compute(statistics).score, function(sums, metric))
+
+
+def resample_means(segments: Sequence[float], *, samples: int = SAMPLES, seed: int = SEED) -> Resampled:
+    """As ``resample``, for a metric whose score is the mean over segments, such as COMET."""
+    import numpy as np
+
+    values = np.array(segments, dtype=np.float64)
+    return Resampled(float(values.mean()), _draws(len(values), samples, seed) @ values / len(values))
+
+
+def compare(system: Resampled, baseline: Resampled) -> Comparison:
+    """The paired test between two systems that were resampled with the same seed.
+
+    Returns:
+        The p-value is sacrebleu's; but 1 for two that never differ, where sacrebleu gives the least that there is.
+        The interval of the difference leaves out as many resamples at either end as sacrebleu's intervals do.
+    """
+    import numpy as np
+    from sacrebleu.significance import _compute_p_value
+
+    difference = system.score - baseline.score
+    differences = np.sort(system.samples - baseline.samples)
+    out = len(differences) // 40
+    bounds = float(differences[out]), float(differences[-out - 1])
+    if difference == 0 and not differences.any():
+        return Comparison(0.0, 0.0, 0.0, 1.0)
+    distances = np.abs(system.samples - baseline.samples)
+    return Comparison(difference, *bounds, _compute_p_value(distances - distances.mean(), abs(difference)))
+
+
+def compare_systems(
+    hypotheses_files: Mapping[str, Sequence[str | Path]],
+    *,
+    pairs: Sequence[tuple[str, str]],
+    benchmark_folder: str | Path,
+    benchmark: str,
+    metrics: Mapping[str, Metric],
+    out: str | Path,
+    segment_scores: Mapping[str, Mapping[str, str | Path]] | None = None,
+    limit: int | None = None,
+    samples: int = SAMPLES,
+    seed: int = SEED,
+    workers: int = 1,
+    state: str | Path | None = None,
+) -> Manifest:
+    """Compare systems in every direction that both of a pair have.
+
+    Args:
+        hypotheses_files: by system: JSON lines of direction, sentence and hypothesis; each direction complete.
+        pairs: (system, baseline).
+        benchmark: its name, as written into the rows.
+        metrics: of sacrebleu, by the name that tables call them.
+        out: the CSV file of comparisons, see ``COMPARISON_COLUMNS``; sorted by direction.
+        segment_scores: metric → system → the file of segment scores that ``score_with_comet`` wrote.
+        limit: how many of the first sentences of the benchmark were translated.
+        samples: how many resamples.
+        seed: of the draws.
+        workers: processes.
+        state: a folder for the directions compared so far, so that a killed run goes on where it was.
+
+    Returns:
+        The manifest, with the directions won, tied and lost by each system.
+
+    Raises:
+        InputError: a file has a bad line.
+        LingualiftError: a direction is not complete, or not in the benchmark; a system has no file; a tokenizer is not
+            there.
+    """
+    check_metrics(metrics.values())
+    segment_scores = segment_scores or {}
+    systems = dict.fromkeys(name for pair in pairs for name in pair)
+    files = {system: _of(hypotheses_files, system, "hypotheses") for system in systems} if metrics else {}
+    settings = {name: metric.model_dump() for name, metric in metrics.items()}
+    manifest = Manifest("comparisons", {"metrics": settings, "samples": samples}, seed=seed)
+    for path in (path for paths in files.values() for path in paths):
+        manifest.add_input(path)
+    read: dict[str, dict[str, Mapping[str, Sequence[float]]]] = {}
+    for name, paths in segment_scores.items():
+        for system in systems:
+            path = _of(paths, system, f"segment scores of {name}")
+            manifest.add_input(path)
+            read.setdefault(name, {})[system] = read_segment_scores(path)
+    work = _Work(Path(benchmark_folder), metrics, read, pairs, limit, samples, seed)
+    stretches = {system: find_directions(paths) for system, paths in files.items()}
+    compared: dict[str, list[dict[str, Any]]] = {}
+    with ExitStack() as stack:
+        store = None
+        if state is not None:
+            key = fingerprint(
+                [manifest.settings, manifest.inputs, pairs, limit, seed, checksum(work.folder / "manifest.json")]
+            )
+            store = stack.enter_context(RecordStore(Path(state) / f"{key}.jsonl", ("rows",)))
+            compared = {record["direction"]: record["rows"] for record in store}
+        for direction, found in _compared(work, stretches, compared.keys(), workers):
+            if store is not None:
+                store.append([{"direction": direction, "sentence": 0, "rows": found}])
+            compared[direction] = found
+    rows = [{"benchmark": benchmark} | row for _, found in sorted(compared.items()) for row in found]
+    with atomic_path(out) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COMPARISON_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    manifest.counts.update(directions=len({row["direction"] for row in rows}), comparisons=len(rows))
+    manifest.details["outcomes"] = summarise(rows)
+    return manifest
+
+
+def outcome(comparison: Mapping[str, Any]) -> str:
+    """``won``, ``tied`` or ``lost``: whether a row's system is better, p < 0.05, as good as the baseline, or worse."""
+    if float(comparison["p"]) >= LEVEL or float(comparison["difference"]) == 0:
+        return "tied"
+    return "won" if float(comparison["difference"]) > 0 else "lost"
+
+
+def mark(comparison: Mapping[str, Any]) -> str:
+    """What stands behind a score in a table: ``*`` where it differs from the baseline's."""
+    return "" if outcome(comparison) == "tied" else "*"
+
+
+def summarise(comparisons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The directions that each system won, tied and lost against each baseline, by each metric."""
+    counts: dict[tuple[str, str, str], dict[str, int]] = {}
+    for row in comparisons:
+        key = (row["system"], row["baseline"], row["metric"])
+        counts.setdefault(key, {"won": 0, "tied": 0, "lost": 0})[outcome(row)] += 1
+    heads = ("system", "baseline", "metric")
+    return [dict(zip(heads, key, strict=True)) | count for key, count in sorted(counts.items())]
+
+
+def _of(files: Mapping[str, Any], system: str, what: str) -> Any:
+    if system not in files:
+        raise LingualiftError(f"a comparison names {system}, but there are no {what} of it")
+    return files[system]
+
+
+def _compared(
+    work: _Work, stretches: Mapping[str, Mapping[str, list[Stretch]]], done: Container[str], workers: int
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The rows of every direction that is not done, as they come."""
+    by_system = [*stretches.values(), *(found for of in work.segment_scores.values() for found in of.values())]
+    languages = benchmark_languages(work.folder)
+    directions = {name: split_direction(name, languages) for found in by_system for name in found if name not in done}
+    tasks = [
+        (source, target, {system: found[name] for system, found in stretches.items() if name in found})
+        # The target first: a worker prepares the references of one target once.
+        for name, (source, target) in sorted(directions.items(), key=lambda item: item[1][::-1])
+    ]
+    run: Callable[..., tuple[str, list[dict[str, Any]]]] = partial(_compare_direction, work)
+    if workers == 1 or len(tasks) <= 1:
+        yield from map(run, tasks)
+        return
+    # Forked, not spawned: a spawned worker would run the calling script again.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+        yield from pool.map(run, tasks, chunksize=min(8, max(1, len(tasks) // (8 * workers))))
+
+
+def _compare_direction(
+    work: _Work, task: tuple[str, str, Mapping[str, list[Stretch]]]
+) -> tuple[str, list[dict[str, Any]]]:
+    """The rows of one direction."""
+    source, target, stretches = task
+    direction = f"{source}-{target}"
+    options = {"samples": work.samples, "seed": work.seed}
+    tail = f"|bs:{work.samples}|seed:{work.seed}"
+    found: dict[str, tuple[dict[str, Resampled], str]] = {}
+    if any({*pair} <= stretches.keys() for pair in work.pairs):
+        _, references = benchmark_sentences(work.folder, source, target, limit=work.limit)
+        hypotheses = {
+            system: read_hypotheses(places, len(references), direction=direction)
+            for system, places in stretches.items()
+        }
+        for name, metric in work.metrics.items():
+            scorer = _prepared(metric, target, tuple(references))
+            resampled = {system: resample(scorer, texts, **options) for system, texts in hypotheses.items()}
+            found[name] = resampled, scorer.signature + tail
+    for name, of in work.segment_scores.items():
+        means = {
+            system: resample_means(scores[direction], **options) for system, scores in of.items() if direction in scores
+        }
+        found[name] = means, f"segments{tail}"
+    return direction, [
+        {
+            "direction": direction,
+            "system": system,
+            "baseline": baseline,
+            "metric": name,
+            "score": of[system].score,
+            "baseline_score": of[baseline].score,
+            **compare(of[system], of[baseline])._asdict(),
+            "signature": signature,
+        }
+        for name, (of, signature) in found.items()
+        for system, baseline in work.pairs
+        if {system, baseline} <= of.keys()
+    ]
+
+
+@functools.lru_cache(maxsize=8)
+def _prepared(metric: Metric, target: str, references: tuple[str, ...]) -> Scorer:
+    return Scorer(metric, target, references)
+
+
+@functools.lru_cache(maxsize=4)
+def _draws(count: int, samples: int, seed: int) -> "Array":
+    """How often each sentence stands in each resample: samples x sentences; sacrebleu's draws for this seed."""
+    import numpy as np
+
+    places = np.random.default_rng(seed).choice(count, size=(samples, count), replace=True)
+    places += count * np.arange(samples)[:, None]
+    return np.bincount(places.ravel(), minlength=samples * count).reshape(samples, count).astype(np.float64)
+
+
+def _bleu_of(sums: "Array", metric: Any) -> "Array":
+    """BLEU of each row of sums: lengths of hypothesis and reference, matches and totals of each order.
+
+    In float32 up to the precisions, in float64 from there, as sacrebleu's own arithmetic turns out.
+    """
+    import numpy as np
+
+    if (metric.smooth_method, metric.effective_order) != ("exp", False):
+        raise NotImplementedError("BLEU with another smoothing than sacrebleu's default")
+    order = metric.max_ngram_order
+    lengths, correct, total = sums[:, :2].astype(np.float64), sums[:, 2 : 2 + order], sums[:, 2 + order :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        penalty = np.where(
+            lengths[:, 0] < lengths[:, 1],
+            np.where(lengths[:, 0] > 0, np.exp(1 - lengths[:, 1] / lengths[:, 0]), 0.0),
+            1.0,
+        )
+        # Each order without a match halves the precision once more; orders after an empty one are not reached.
+        smooth = np.cumprod(np.where(correct == 0, np.float32(2), np.float32(1)), axis=1, dtype=np.float32)
+        precisions = np.where(correct == 0, 100 / (smooth * total), 100 * correct / total)
+        reached = np.cumprod(total > 0, axis=1).astype(bool)
+        logarithms = np.log(precisions.astype(np.float64), where=reached, out=np.full(precisions.shape, -9999999999.0))
+    scores = penalty * np.exp(_added(logarithms) / order)
+    return np.where(correct.any(axis=1), scores, 0.0)
+
+
+def _chrf_of(sums: "Array", metric: Any) -> "Array":
+    """chrF of each row of sums: counts in hypothesis and reference and matches, of each order; all in float32."""
+    import numpy as np
+
+    if metric.eps_smoothing:
+        raise NotImplementedError("chrF with another smoothing than sacrebleu's default")
+    hypothesis, reference, match = (sums[:, start::3] for start in range(3))
+    counted = (hypothesis > 0) & (reference > 0)
+    factor = np.float32(metric.beta**2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        orders = np.maximum(counted.sum(axis=1), 1).astype(np.float32)
+        precision = _added(np.where(counted, match / hypothesis, np.float32(0))) / orders
+        recall = _added(np.where(counted, match / reference, np.float32(0))) / orders
+        scores = (1 + factor) * precision * recall / (factor * precision + recall)
+    return 100 * np.where(precision + recall > 0, scores, np.float32(0))
+
+
+def _added(columns: "Array") -> "Array":
+    """The sum of each row, from left to right, as a loop has it."""
+    total = columns[:, 0].copy()
+    for place in range(1, columns.shape[1]):
+        total += columns[:, place]
+    return total

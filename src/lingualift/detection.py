@@ -1,0 +1,301 @@
+"""Off-target analysis: in which language outputs are written, by a language detector.
+
+A detector knows some languages only. A rate of a language that it does not know is unknown, and shown as such: its
+outputs would be counted as another language's, and a rate of 0 would say that none was in the right language.
+"""
+
+import functools
+import importlib.metadata
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from lingualift.configuration.evaluation import OFF_TARGET, split_direction
+from lingualift.errors import LingualiftError
+from lingualift.files import checksum, fingerprint
+from lingualift.languages import Language
+from lingualift.manifests import Manifest
+from lingualift.scoring import (
+    Stretch,
+    benchmark_languages,
+    benchmark_sentences,
+    find_directions,
+    read_hypotheses,
+    write_scores,
+)
+from lingualift.stores import RecordStore
+
+# fastText's lid.176 names languages by ISO 639-1, or by 639-3 where that has none; but these otherwise.
+_LID176 = {"gsw": "als", "als": "sq", "kmr": "ku", "nob": "no", "fil": "tl"}
+
+Counts = dict[str, int]
+
+
+class Detector(Protocol):
+    """What says in which language a text is."""
+
+    @property
+    def signature(self) -> str:
+        """The detector, its version, and what else its answers depend on."""
+        ...
+
+    def label(self, language: Language) -> str | None:
+        """The detector's own name of a language; None if it does not know it."""
+        ...
+
+    def detect(self, sentences: Sequence[str]) -> list[str | None]:
+        """The name of the likeliest language of each sentence; None where there is nothing to tell it from."""
+        ...
+
+
+class LangDetect:
+    """langdetect, the detector of the paper: 55 languages; it draws n-grams at random, here from a fixed seed.
+
+    Its answer to a sentence depends on the sentence and the seed alone.
+
+    Source: LLaMAX, section 4.2, Tables 7 and 13.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    @property
+    def signature(self) -> str:
+        return f"detector:langdetect|version:{importlib.metadata.version('langdetect')}|seed:{self.seed}"
+
+    def label(self, language: Language) -> str | None:
+        return language.codes.get("langdetect")
+
+    def detect(self, sentences: Sequence[str]) -> list[str | None]:
+        from langdetect import LangDetectException
+
+        factory = _langdetect_factory()
+        found: list[str | None] = []
+        for sentence in sentences:
+            detector = factory.create()
+            # Each has a generator of its own, seeded when it starts.
+            detector.seed = self.seed
+            detector.append(sentence)
+            try:
+                label = detector.detect()
+            except LangDetectException:
+                label = detector.UNKNOWN_LANG
+            found.append(None if label == detector.UNKNOWN_LANG else label)
+        return found
+
+
+class FastText:
+    """fastText's language identification, from the file ``lid.176.bin`` or ``lid.176.ftz``.
+
+    Raises:
+        LingualiftError: the file is not there, or the package is not.
+
+    Source: Joulin et al. 2016.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise LingualiftError(
+                f"{path}: no such file: fastText's model for language identification "
+                "(lid.176.bin of https://fasttext.cc/docs/en/language-identification.html)"
+            )
+        self._known = {_plain(label) for label in _fasttext_model(self.path).get_labels()}
+
+    @property
+    def signature(self) -> str:
+        return f"detector:fasttext|model:{self.path.name}|checksum:{checksum(self.path)[:12]}"
+
+    def label(self, language: Language) -> str | None:
+        # The three letters first: two may stand for several languages, as ku does.
+        names = (_LID176.get(language.iso639_3, language.iso639_3), language.code)
+        return next((name for name in names if name in self._known), None)
+
+    def detect(self, sentences: Sequence[str]) -> list[str | None]:
+        # A line is a text for fastText; blank ones it would give to some language, too.
+        lines = [" ".join(sentence.split()) for sentence in sentences]
+        full = [line for line in lines if line]
+        labels = dict(zip(full, _fasttext_model(self.path).predict(full)[0] if full else (), strict=True))
+        return [_plain(labels[line][0]) if labels.get(line) else None for line in lines]
+
+
+def off_target(
+    hypotheses: Sequence[str], source: str, target: str, detector: Detector, languages: Mapping[str, Language]
+) -> dict[str, float | None]:
+    """How many outputs of a direction are in the language of the source, and how many in that of the target.
+
+    Args:
+        source: the source language's code; ``target`` likewise.
+        languages: by code.
+
+    Returns:
+        ``R_source`` and ``R_X``: percentages of all outputs, blank and undetected ones included; None for a
+        language that the detector does not know.
+
+    Source: LLaMAX, Tables 7 and 13.
+    """
+    counts = _count(detector.detect(hypotheses))
+    rates = (_rate(counts, detector.label(languages[code])) for code in (source, target))
+    return dict(zip(OFF_TARGET, rates, strict=True))
+
+
+def score_off_target(
+    hypotheses_files: Sequence[str | Path],
+    *,
+    benchmark_folder: str | Path,
+    detector: Detector,
+    languages: Mapping[str, Language],
+    out: str | Path,
+    system: str,
+    benchmark: str,
+    limit: int | None = None,
+    workers: int = 1,
+    state: str | Path | None = None,
+) -> Manifest:
+    """Both rates of every direction that the files hold.
+
+    Args:
+        hypotheses_files: JSON lines of direction, sentence and hypothesis; each direction complete.
+        out: the CSV file of scores, see ``scoring.COLUMNS``; two rows a direction, sorted. The score of a rate that is
+            not known is empty.
+        system: the system's name, as written into the rows; ``benchmark`` likewise.
+        limit: how many of the first sentences of the benchmark were translated.
+        workers: processes.
+        state: a folder for the directions done so far, so that a killed run goes on where it was.
+
+    Returns:
+        The manifest of the scores.
+
+    Raises:
+        InputError: a file has a bad line.
+        LingualiftError: a direction is not complete, or not in the benchmark.
+    """
+    folder = Path(benchmark_folder)
+    manifest = Manifest("scores", {"detector": detector.signature})
+    for path in hypotheses_files:
+        manifest.add_input(path)
+    codes = benchmark_languages(folder)
+    found = find_directions(hypotheses_files)
+    pairs = {name: split_direction(name, codes) for name in found}
+    labels = {code: detector.label(languages[code]) for pair in pairs.values() for code in pair}
+    counted: dict[str, Counts] = {}
+    with ExitStack() as stack:
+        store = None
+        if state is not None:
+            key = fingerprint([manifest.settings, manifest.inputs, limit, checksum(folder / "manifest.json")])
+            store = stack.enter_context(RecordStore(Path(state) / f"{key}.jsonl", ("counts",)))
+            counted = {record["direction"]: record["counts"] for record in store}
+        tasks = [(name, *pairs[name], found[name]) for name in sorted(found) if name not in counted]
+        for name, counts in _counted(partial(_count_languages, detector, folder, limit), tasks, workers):
+            if store is not None:
+                store.append([{"direction": name, "sentence": 0, "counts": counts}])
+            counted[name] = counts
+    head = {"system": system, "benchmark": benchmark}
+    rows: list[dict[str, Any]] = []
+    for name in sorted(found, key=pairs.__getitem__):
+        counts, (source, target) = dict(counted[name]), pairs[name]
+        total = sum(counts.values())
+        manifest.counts.update(directions=1, segments=total, undetected=counts.get("", 0))
+        tail = {"signature": detector.signature, "segments": total}
+        for metric, code in zip(OFF_TARGET, (source, target), strict=True):
+            rate = _rate(counts, labels[code])
+            score = "" if rate is None else rate
+            rows.append(head | {"source": source, "target": target, "metric": metric, "score": score} | tail)
+    write_scores(rows, out)
+    return manifest
+
+
+def _count(labels: Iterable[str | None]) -> Counts:
+    """How often each language was detected; the empty name stands for none."""
+    return dict(sorted(Counter(label or "" for label in labels).items()))
+
+
+def _rate(counts: Counts, label: str | None) -> float | None:
+    return None if label is None else 100 * counts.get(label, 0) / sum(counts.values())
+
+
+def _count_languages(
+    detector: Detector,
+    folder: Path,
+    limit: int | None,
+    name: str,
+    source: str,
+    target: str,
+    stretches: Sequence[Stretch],
+) -> tuple[str, Counts]:
+    """The languages of the outputs of one direction."""
+    _, references = benchmark_sentences(folder, source, target, limit=limit)
+    hypotheses = read_hypotheses(stretches, len(references), direction=name)
+    different = list(dict.fromkeys(hypotheses))
+    labels = dict(zip(different, detector.detect(different), strict=True))
+    return name, _count(labels[hypothesis] for hypothesis in hypotheses)
+
+
+def _counted(
+    count: Callable[..., tuple[str, Counts]], tasks: Sequence[tuple[Any, ...]], workers: int
+) -> Iterator[tuple[str, Counts]]:
+    """The directions, as they come."""
+    if workers == 1 or len(tasks) <= 1:
+        yield from (count(*task) for task in tasks)
+        return
+    # Forked, not spawned: a spawned worker would run the calling script again.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+        futures = [pool.submit(count, *task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@functools.cache
+def _langdetect_factory() -> Any:
+    """What makes detectors, with the profiles of all languages; read once a process, in the same order everywhere."""
+    import numpy as np
+    from langdetect.detector import Detector as ListDetector
+    from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
+
+    class ArrayDetector(ListDetector):
+        """The same arithmetic, to the last bit, on all languages at once."""
+
+        def _init_probability(self) -> Any:
+            return np.full(len(self.langlist), 1.0 / len(self.langlist))
+
+        def _update_lang_prob(self, prob: Any, word: str, alpha: float) -> bool:
+            prob *= alpha / self.BASE_FREQ + self.word_lang_prob_map[word]
+            return True
+
+        def _normalize_prob(self, prob: Any) -> float:
+            # numpy adds in another order than a loop.
+            prob /= sum(prob.tolist())
+            return float(prob.max())
+
+    class Factory(DetectorFactory):
+        def _create_detector(self) -> ListDetector:
+            return ArrayDetector(self)
+
+    factory = Factory()
+    factory.load_json_profile([path.read_text(encoding="utf-8") for path in sorted(Path(PROFILES_DIRECTORY).iterdir())])
+    factory.word_lang_prob_map = {word: np.array(row) for word, row in factory.word_lang_prob_map.items()}
+    return factory
+
+
+@functools.lru_cache(maxsize=2)
+def _fasttext_model(path: Path) -> Any:
+    try:
+        import fasttext
+    except ImportError as error:
+        raise LingualiftError(
+            "language identification by fastText needs its package: pip install fasttext-wheel"
+        ) from error
+    return fasttext.load_model(str(path))
+
+
+def _plain(label: str) -> str:
+    return label.removeprefix("__label__")

@@ -1,0 +1,207 @@
+"""Languages of outputs: as langdetect tells them, the same in any order; a language it does not know has no rate."""
+
+import csv
+import gzip
+import json
+import random
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lingualift.detection import FastText, LangDetect, off_target, score_off_target
+from lingualift.errors import LingualiftError
+from lingualift.languages import Language, load_languages
+from lingualift.scoring import COLUMNS
+
+LANGUAGES = load_languages(Path(__file__).parents[2] / "config" / "languages.tsv")
+GERMAN = "Der Hund läuft über die Straße und bellt die Katze an."
+ENGLISH = "The dog runs across the street and barks at the cat."
+
+
+class Words:
+    """A detector that takes the first word for the language; it knows en and de."""
+
+    signature = "detector:words"
+
+    def label(self, language: Language) -> str | None:
+        return language.code if language.code in ("en", "de") else None
+
+    def detect(self, sentences):
+        return [sentence.split()[0] if sentence.split() else None for sentence in sentences]
+
+
+def test_rates_by_hand():
+    hypotheses = ["de eins", "de zwei", "de drei", "en four", "fr cinq", "", " ", "en eight"]
+    assert off_target(hypotheses, "en", "de", Words(), LANGUAGES) == {"R_source": 25.0, "R_X": 37.5}
+    # French is not known: its outputs are nobody's, its rate is no 0.
+    assert off_target(hypotheses, "fr", "en", Words(), LANGUAGES) == {"R_source": None, "R_X": 25.0}
+
+
+@pytest.fixture(scope="module")
+def sentences(shared_data) -> list[str]:
+    read = []
+    for name in ("src.eng", "ref.deu", "ref.zho-CN", "ref.swa", "ref.fil", "ref.vie"):
+        with gzip.open(shared_data / "ntrex128" / f"newstest2019-{name}.txt.gz", "rt", encoding="utf-8") as file:
+            read += [line.strip() for _, line in zip(range(25), file, strict=False)]
+    return [*read, "", "   ", "1234", "!?", "https://example.org", "a"]
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_langdetects_own_answers(sentences, monkeypatch, seed):
+    langdetect = pytest.importorskip("langdetect")
+    monkeypatch.setattr(langdetect.DetectorFactory, "seed", seed)
+    expected = []
+    for sentence in sentences:
+        try:
+            expected.append(langdetect.detect(sentence))
+        except langdetect.LangDetectException:
+            expected.append(None)
+    assert LangDetect(seed).detect(sentences) == expected
+    assert expected[-6:-1] == [None] * 5
+    assert {"en", "de", "zh-cn", "sw", "tl", "vi"} <= set(expected)
+
+
+def test_the_answer_to_a_sentence_does_not_hang_on_the_others(sentences):
+    detector = LangDetect(0)
+    order = list(range(len(sentences)))
+    random.Random(1).shuffle(order)
+    shuffled = detector.detect([sentences[place] for place in order])
+    together = detector.detect(sentences)
+    assert [together[place] for place in order] == shuffled
+    assert [detector.detect([sentence])[0] for sentence in sentences[:20]] == together[:20]
+
+
+def test_names_of_languages():
+    detector = LangDetect()
+    names = {code: detector.label(LANGUAGES[code]) for code in ("zh", "zhtrad", "no", "tl", "am", "nn", "he")}
+    assert names == {"zh": "zh-cn", "zhtrad": "zh-tw", "no": "no", "tl": "tl", "am": None, "nn": None, "he": "he"}
+
+
+def test_every_name_is_one_of_langdetects():
+    factory = pytest.importorskip("langdetect.detector_factory")
+    known = {path.name for path in Path(factory.PROFILES_DIRECTORY).iterdir()}
+    named = [LangDetect().label(language) for language in LANGUAGES.values()]
+    named = [name for name in named if name is not None]
+    assert set(named) <= known
+    assert len(set(named)) == len(named)
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """English, German and Amharic: two directions, one of whose languages langdetect does not know."""
+    import pyarrow as pa
+
+    folder = tmp_path / "benchmark"
+    (folder / "tables").mkdir(parents=True)
+    columns = {code: [f"{code} {number}" for number in range(4)] for code in ("en", "de", "am")}
+    with pa.ipc.new_file(folder / "tables" / "all.arrow", pa.table(columns).schema) as writer:
+        writer.write_table(pa.table(columns))
+    manifest = {"tables": [{"name": "all", "languages": list(columns), "rows": 4}]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    made = {"en-de": [GERMAN, GERMAN, ENGLISH, ""], "am-en": [ENGLISH, ENGLISH, ENGLISH, GERMAN]}
+    hypotheses = tmp_path / "hypotheses.jsonl"
+    hypotheses.write_text(
+        "".join(
+            json.dumps({"direction": direction, "sentence": number, "hypothesis": text}) + "\n"
+            for direction, texts in made.items()
+            for number, text in enumerate(texts)
+        )
+    )
+    return folder, hypotheses
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_rows_of_scores(scored, tmp_path, workers):
+    folder, hypotheses = scored
+    manifest = score_off_target(
+        [hypotheses],
+        benchmark_folder=folder,
+        detector=LangDetect(3),
+        languages=LANGUAGES,
+        out=tmp_path / "scores.csv",
+        system="S",
+        benchmark="B",
+        workers=workers,
+    )
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    found = {(row["source"], row["target"], row["metric"]): row["score"] for row in rows}
+    assert found == {
+        ("am", "en", "R_source"): "",
+        ("am", "en", "R_X"): "75.0",
+        ("en", "de", "R_source"): "25.0",
+        ("en", "de", "R_X"): "50.0",
+    }
+    assert rows[0]["signature"].startswith("detector:langdetect|version:")
+    assert rows[0]["signature"].endswith("|seed:3")
+    assert {row["segments"] for row in rows} == {"4"}
+    assert manifest.counts == {"directions": 2, "segments": 8, "undetected": 1}
+
+
+def test_a_killed_run_goes_on(scored, tmp_path):
+    """The state of a run that had one direction: the other alone is looked at."""
+    folder, hypotheses = scored
+    looked_at = []
+
+    class Once(Words):
+        def detect(self, sentences):
+            if looked_at:
+                raise KeyboardInterrupt
+            looked_at.append(list(sentences))
+            return super().detect(sentences)
+
+    options = {"benchmark_folder": folder, "languages": LANGUAGES, "system": "S", "benchmark": "B"}
+    with pytest.raises(KeyboardInterrupt):
+        score_off_target(
+            [hypotheses], detector=Once(), out=tmp_path / "resumed.csv", state=tmp_path / "state", **options
+        )
+    looked_at.clear()
+    score_off_target([hypotheses], detector=Once(), out=tmp_path / "resumed.csv", state=tmp_path / "state", **options)
+    assert looked_at == [[GERMAN, ENGLISH, ""]]
+    score_off_target([hypotheses], detector=Words(), out=tmp_path / "unbroken.csv", **options)
+    assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "unbroken.csv").read_bytes()
+
+
+def test_fasttext_without_its_file(tmp_path):
+    with pytest.raises(LingualiftError, match=r"lid\.176\.bin.*no such file.*fasttext\.cc"):
+        FastText(tmp_path / "lid.176.bin")
+
+
+def test_fasttext_without_its_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fasttext", None)
+    (tmp_path / "absent.bin").write_bytes(b"model")
+    with pytest.raises(LingualiftError, match="pip install fasttext-wheel"):
+        FastText(tmp_path / "absent.bin")
+
+
+def test_fasttexts_names(tmp_path, monkeypatch):
+    """What lid.176 calls the languages whose codes differ; a line is a text for it, and a blank one is no text."""
+    seen = []
+
+    def predict(lines):
+        seen.extend(lines)
+        return [["__label__" + line.split()[0]] if line != "nothing" else [] for line in lines], None
+
+    labels = [f"__label__{name}" for name in ("en", "de", "ckb", "ku", "no", "tl", "als", "sq", "zh", "yue")]
+    model = SimpleNamespace(get_labels=lambda: labels, predict=predict)
+    monkeypatch.setitem(sys.modules, "fasttext", SimpleNamespace(load_model=lambda path: model))
+    (tmp_path / "lid.176.ftz").write_bytes(b"model")
+    detector = FastText(tmp_path / "lid.176.ftz")
+    names = {code: detector.label(LANGUAGES[code]) for code in ("en", "ku", "kmr", "no", "tl", "gsw", "sq", "zh", "sw")}
+    assert names == {
+        "en": "en",
+        "ku": "ckb",
+        "kmr": "ku",
+        "no": "no",
+        "tl": "tl",
+        "gsw": "als",
+        "sq": "sq",
+        "zh": "zh",
+        "sw": None,
+    }
+    assert detector.detect(["de ein\nZwei", "", "  ", "nothing", "en"]) == ["de", None, None, None, "en"]
+    assert seen == ["de ein Zwei", "nothing", "en"]
+    assert "lid.176.ftz|checksum:" in detector.signature

@@ -41,7 +41,7 @@ def main() -> None:
     parser = arguments_parser(__doc__, repetitions=3)
     parser.add_argument("--python", type=Path, required=True, help="the interpreter of COMET's environment")
     parser.add_argument("--checkpoint", type=Path, help="the folder of a model of COMET-22's class")
-    parser.add_argument("--segments", type=int, default=600)
+    parser.add_argument("--segments", type=int, default=1000)
     parser.add_argument("--repeated", type=float, default=0.3)
     parser.add_argument("--batch", type=int, default=16, help="for both; %(default)s, as comet-score, by default")
     parser.add_argument("--gpus", type=int, default=0)

@@ -16,14 +16,13 @@ from lingualift.configuration.systems import FAMILIES, TranslationModel
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
 from lingualift.languages import Language
+from lingualift.translation import batches_by_length, longest_answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
-# Answers are cut at a multiple of this, so that sentences of like length can share a batch whatever else is in it.
-_LENGTH_STEP = 16
 _FAMILIES_BY_TYPE = {"nllb-moe": "nllb", "t5": "madlad", "mt5": "aya", "umt5": "aya", "marian": "marian"}
 
 
@@ -111,16 +110,9 @@ class SequenceTranslator:
         questions = [Question(tokens, forced) for tokens in asked]
         sizes = [len(ids) for ids in self.tokenizer(list(sentences), add_special_tokens=False)["input_ids"]]
         caps = [self._cap(size) for size in sizes]
-        order = sorted(range(len(sentences)), key=lambda number: (caps[number], len(questions[number].tokens), number))
-        start = 0
-        while start < len(order):
-            cap = caps[order[start]]
-            stop = start
-            while stop < len(order) and stop - start < self.system.batch and caps[order[stop]] == cap:
-                stop += 1
-            numbers = order[start:stop]
+        lengths = [len(question.tokens) for question in questions]
+        for numbers, cap in batches_by_length(caps, lengths, self.system.batch):
             yield numbers, [questions[number] for number in numbers], cap
-            start = stop
 
     def settings(self) -> list[object]:
         """What determines the translations, beside the weights and the sentences."""
@@ -154,8 +146,7 @@ class SequenceTranslator:
         return self.tokenizer.pad_token_id
 
     def _cap(self, size: int) -> int:
-        cap = int(size * self.system.max_ratio) + 16
-        cap = min(-(-cap // _LENGTH_STEP) * _LENGTH_STEP, self.system.max_new_tokens)
+        cap = longest_answer(size, self.system)
         # The decoder begins with a token that is not the answer's.
         return cap if self._longest is None else min(cap, self._longest - 1)
 

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.schema import System
+from lingualift.configuration.systems import TranslationModel
 from lingualift.engines import Engine
 from lingualift.errors import LingualiftError
 from lingualift.files import checksum, fingerprint, read_json, remove
@@ -26,6 +28,20 @@ _LENGTH_STEP = 16
 def shard_of(directions: Sequence[tuple[str, str]], shard: int, shards: int) -> list[tuple[str, str]]:
     """The directions of one job: every ``shards``-th, so that all jobs are of like size."""
     return list(directions)[shard::shards]
+
+
+def longest_answer(size: int, system: System | TranslationModel) -> int:
+    """The most tokens that the answer to a source of ``size`` tokens may have."""
+    cap = int(size * system.max_ratio) + 16
+    return min(-(-cap // _LENGTH_STEP) * _LENGTH_STEP, system.max_new_tokens)
+
+
+def batches_by_length(caps: Sequence[int], lengths: Sequence[int], size: int) -> Iterator[tuple[list[int], int]]:
+    """Batches of at most ``size``, of one cap each, shortest first: the numbers of a batch, and its cap."""
+    order = sorted(range(len(caps)), key=lambda number: (caps[number], lengths[number], number))
+    for cap, numbers in groupby(order, key=caps.__getitem__):
+        same = list(numbers)
+        yield from ((same[start : start + size], cap) for start in range(0, len(same), size))
 
 
 class Translator:
@@ -56,17 +72,9 @@ class Translator:
         texts = [self.prompt.translate(text, self.names[source], self.names[target]) for text in sentences]
         prompts = self.tokenizer(texts, add_special_tokens=True)["input_ids"]
         sizes = [len(ids) for ids in self.tokenizer(list(sentences), add_special_tokens=False)["input_ids"]]
-        caps = [self._cap(size) for size in sizes]
-        order = sorted(range(len(sentences)), key=lambda number: (caps[number], len(prompts[number]), number))
-        start = 0
-        while start < len(order):
-            cap = caps[order[start]]
-            stop = start
-            while stop < len(order) and stop - start < self.system.batch and caps[order[stop]] == cap:
-                stop += 1
-            numbers = order[start:stop]
+        caps = [longest_answer(size, self.system) for size in sizes]
+        for numbers, cap in batches_by_length(caps, [len(prompt) for prompt in prompts], self.system.batch):
             yield numbers, [prompts[number] for number in numbers], cap
-            start = stop
 
     def settings(self) -> list[object]:
         """What determines the translations, beside the weights and the sentences."""
@@ -76,10 +84,6 @@ class Translator:
         """The translations that answer some prompts, each on one line."""
         answers = self.engine.generate(prompts, max_new_tokens=longest)
         return [" ".join(self.tokenizer.decode(ids, skip_special_tokens=True).split()) for ids in answers]
-
-    def _cap(self, size: int) -> int:
-        cap = int(size * self.system.max_ratio) + 16
-        return min(-(-cap // _LENGTH_STEP) * _LENGTH_STEP, self.system.max_new_tokens)
 
 
 def translate_directions(

@@ -138,14 +138,14 @@ def test_a_new_setting_at_its_default_changes_no_settings(monkeypatch):
     from pydantic import Field
 
     from lingualift.configuration.lexicons import Augmentation
-    from lingualift.planning import _plain
+    from lingualift.planning.base import plain
 
     class Later(Augmentation):
         novel: int = Field(7, description="A key that came later.")
 
     values = CONFIGURATION["augmentations"]["few"]
-    assert _plain(Later.model_validate(values)) == _plain(Augmentation.model_validate(values))
-    assert _plain(Later.model_validate({**values, "novel": 8}))["novel"] == 8
+    assert plain(Later.model_validate(values)) == plain(Augmentation.model_validate(values))
+    assert plain(Later.model_validate({**values, "novel": 8}))["novel"] == 8
 
 
 def test_settings_make_the_entry_again():

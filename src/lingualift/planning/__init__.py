@@ -1,0 +1,57 @@
+"""What depends on what: the files and settings of every job, looked up in a checked configuration."""
+
+from collections.abc import Iterable, Mapping
+
+from lingualift.planning.data import DataPlan
+from lingualift.planning.evaluation import EvaluationPlan
+
+# Raised when a stage's output would change though its settings do not: everything made by it is then made again.
+STAGE_VERSIONS = {
+    "import_corpus": 1,
+    "build_lexicon": 1,
+    "augment_corpus": 1,
+    "translate_supplement": 1,
+    "mix_corpora": 1,
+    "train_tokenizer": 1,
+    "pack_mixture": 1,
+    "train_model": 1,
+    "convert_model": 1,
+    "translate_shard": 1,
+    "score_hypotheses": 1,
+    "make_table": 1,
+    "make_figure": 1,
+    "describe_mixture": 1,
+    "fetch_dataset": 1,
+    "fetch_model": 1,
+    "build_comet_environment": 1,
+}
+
+
+class Plan(DataPlan, EvaluationPlan):
+    """Everything that the rules look up."""
+
+    def targets(self) -> list[str]:
+        """Everything that a run is for: tables, figures, training curves, data cards."""
+        return [
+            *(f"tables/{name}.csv" for name in self.configuration.tables),
+            *(f"figures/{name}" for name in self.configuration.figures),
+            *(f"figures/training/{name}.png" for name in self.trained_models()),
+            *(f"mixtures/{mixture}/cards/{owner}.md" for mixture, owner in self.packed_mixtures),
+        ]
+
+
+def summary(plan: Plan) -> Mapping[str, int]:
+    """How many entries of each kind a run has."""
+    sections: Iterable[str] = [
+        "languages",
+        "corpora",
+        "dictionaries",
+        "augmentations",
+        "mixtures",
+        "models",
+        "systems",
+        "benchmarks",
+        "tables",
+        "figures",
+    ]
+    return {section: len(getattr(plan.configuration, section)) for section in sections}

@@ -1,0 +1,30 @@
+"""What all parts of a plan share: the checked configuration, and how an entry becomes the setting of a job."""
+
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import BaseModel
+
+from lingualift.configuration.loading import Run
+
+
+class Lookups:
+    """Look-ups for the rules; every method takes names and gives paths or JSON-like settings.
+
+    Paths are relative to the folder of the run. A job's settings hold what determines its output and nothing else,
+    so that a change reruns what depends on it and nothing else.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.configuration = run, run.configuration
+        self.languages = list(run.configuration.languages)
+
+    def _language(self, code: str) -> dict[str, Any]:
+        return {**asdict(self.run.languages[code]), "codes": dict(self.run.languages[code].codes)}
+
+
+def plain(entry: BaseModel) -> dict[str, Any]:
+    """An entry as JSON-like values, without what is left at its default: a new setting reruns nothing."""
+    return entry.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {
+        key: getattr(entry, key) for key in ("reader", "name") if key in type(entry).model_fields
+    }

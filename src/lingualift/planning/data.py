@@ -1,0 +1,182 @@
+"""Corpora, lexicons, augmentations and mixtures: the files and settings of their jobs."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lingualift.configuration.corpora import DatasetsCorpus, Hub
+from lingualift.configuration.corpus_base import Corpus
+from lingualift.configuration.schema import Benchmark, TranslatedCorpus
+from lingualift.errors import LingualiftError
+from lingualift.planning.base import plain
+from lingualift.planning.systems import SystemPlan
+
+
+class DataPlan(SystemPlan):
+    """What text comes from where, and what becomes of it."""
+
+    def raw_files(self, section: str, name: str) -> list[str]:
+        """The files that a corpus, benchmark or dictionary is read from, those that are there.
+
+        A file that is not there is the job's to complain of: a run can be planned before its data has come.
+        """
+        entry = getattr(self.configuration, section)[name]
+        if section == "dictionaries":
+            path = self.run.data / entry.path
+            return [str(path)] if path.exists() else []
+        corpus = entry.test if isinstance(entry, Benchmark) else entry
+        if not isinstance(corpus, Corpus):
+            return []
+        fetched = self._is_fetched(corpus)
+        return [str(path) for path in self._files(corpus) if fetched or path.exists()]
+
+    def missing_data(self) -> dict[str, list[str]]:
+        """For each corpus, benchmark, dictionary and base model, what is not there."""
+        missing: dict[str, list[str]] = {}
+        for section in ("corpora", "benchmarks"):
+            for name, entry in getattr(self.configuration, section).items():
+                corpus = entry.test if isinstance(entry, Benchmark) else entry
+                if isinstance(corpus, Corpus) and not self._is_fetched(corpus):
+                    files = self._files(corpus) or [self.run.data / corpus.path]
+                    missing[f"{section}.{name}"] = [str(path) for path in files if not path.exists()]
+        for name, dictionary in self.configuration.dictionaries.items():
+            path = self.run.data / dictionary.path
+            missing[f"dictionaries.{name}"] = [] if path.exists() else [str(path)]
+        for name, model in self.configuration.models.items():
+            if model.path is not None and not (self.run.data / model.path).exists():
+                missing[f"models.{name}"] = [str(self.run.data / model.path)]
+        return {name: files for name, files in missing.items() if files}
+
+    def fetched_datasets(self) -> dict[str, Hub]:
+        """What is fetched from the hub, by the folder it goes into, relative to the data folder."""
+        entries = [
+            *self.configuration.corpora.values(),
+            *(benchmark.test for benchmark in self.configuration.benchmarks.values()),
+        ]
+        found: dict[str, Hub] = {}
+        for entry in entries:
+            if isinstance(entry, DatasetsCorpus):
+                found.update(entry.fetched(self.languages, self.run.languages))
+        return found
+
+    def fetched_dataset_settings(self, folder: str) -> dict[str, Any]:
+        return plain(self.fetched_datasets()[folder])
+
+    def fetched_models(self) -> list[str]:
+        """The models that are downloaded from the hub."""
+        return [name for name, model in self.configuration.models.items() if model.hub]
+
+    def fetched_model_settings(self, name: str) -> dict[str, Any]:
+        hub = self.configuration.models[name].hub
+        assert hub is not None
+        return plain(hub)
+
+    @staticmethod
+    def _is_fetched(corpus: Corpus) -> bool:
+        return isinstance(corpus, DatasetsCorpus) and corpus.hub is not None
+
+    def _files(self, corpus: Corpus) -> list[Path]:
+        try:
+            tables = corpus.tables(self.languages, self.run.languages, self.run.data)
+        except LingualiftError:
+            return []
+        return [file for table in tables for file in table.files]
+
+    def corpus_settings(self, name: str) -> dict[str, Any]:
+        corpus = self.configuration.corpora[name]
+        return self._imported(corpus if isinstance(corpus, Corpus) else None, strict=False)
+
+    def benchmark_settings(self, name: str) -> dict[str, Any]:
+        return self._imported(self.configuration.benchmarks[name].test, strict=True)
+
+    def _imported(self, corpus: Any, *, strict: bool) -> dict[str, Any]:
+        covered = corpus.languages_covered(self.languages, self.run.languages)
+        return {
+            "corpus": plain(corpus),
+            "languages": {code: self._language(code) for code in covered or self.languages},
+            "strict": strict,
+            "data": str(self.run.data),
+        }
+
+    def imported_corpora(self) -> list[str]:
+        """The corpora that come from files, not from a translation system."""
+        return [name for name, corpus in self.configuration.corpora.items() if isinstance(corpus, Corpus)]
+
+    def translated_corpora(self) -> list[str]:
+        return [name for name in self.configuration.corpora if name not in self.imported_corpora()]
+
+    def lexicon_settings(self, name: str) -> dict[str, Any]:
+        return {
+            "dictionary": plain(self.configuration.dictionaries[name]),
+            "languages": {code: self._language(code) for code in self.languages},
+            "data": str(self.run.data),
+        }
+
+    def augmentation_settings(self, name: str) -> dict[str, Any]:
+        return {
+            "augmentation": plain(self.configuration.augmentations[name]),
+            "languages": {code: self._language(code) for code in self.languages},
+        }
+
+    def supplement_settings(self, name: str) -> dict[str, Any]:
+        corpus = self.configuration.corpora[name]
+        assert isinstance(corpus, TranslatedCorpus)
+        return {"corpus": plain(corpus), "languages": self.languages, **self._system(corpus.system)}
+
+    def supplement_inputs(self, name: str) -> dict[str, Any]:
+        corpus = self.configuration.corpora[name]
+        assert isinstance(corpus, TranslatedCorpus)
+        return {
+            "corpora": [f"corpora/{other}" for other in corpus.of],
+            "english": f"corpora/{corpus.source}",
+            **self.system_inputs(corpus.system),
+        }
+
+    def mixture_sources(self, name: str) -> list[str]:
+        """The corpus folders of a mixture, each once, in the order of its components."""
+        found = [self._source_folder(component) for component in self.configuration.mixtures[name].components]
+        return list(dict.fromkeys(found))
+
+    def source_names(self, name: str) -> list[str]:
+        """The names that belong to :meth:`mixture_sources`."""
+        return list(dict.fromkeys(component.source for component in self.configuration.mixtures[name].components))
+
+    def _source_folder(self, component: Any) -> str:
+        return f"augmentations/{component.source}" if component.augmentation else f"corpora/{component.source}"
+
+    def mixture_settings(self, name: str) -> dict[str, Any]:
+        mixture = self.configuration.mixtures[name]
+        return {
+            "mixture": plain(mixture),
+            "prompt": plain(self.run.prompts[mixture.prompt]),
+            "names": {code: self.run.languages[code].name for code in self.languages},
+            "sources": self.source_names(name),
+            "max_ratios": self._max_ratios(name),
+        }
+
+    def _max_ratios(self, mixture: str) -> dict[str, float]:
+        ratios = {
+            component.corpus: getattr(self.configuration.corpora[component.corpus], "max_length_ratio", None)
+            for component in self.configuration.mixtures[mixture].components
+            if component.corpus
+        }
+        return {name: ratio for name, ratio in ratios.items() if ratio is not None}
+
+    @cached_property
+    def packed_mixtures(self) -> list[tuple[str, str]]:
+        """Every mixture that a model is trained on, with the model whose tokenizer it is packed with."""
+        found = {
+            (model.stage.mixture, self.tokenizer_owner(name)): None
+            for name, model in self.configuration.models.items()
+            if model.stage is not None
+        }
+        return list(found)
+
+    def tokenizer_settings(self, name: str) -> dict[str, Any]:
+        scratch = self.configuration.models[name].scratch
+        assert scratch is not None
+        return {
+            "vocabulary": scratch.vocabulary,
+            "max_entries": scratch.tokenizer_entries,
+            **self.mixture_settings(self.tokenizer_mixture(name)),
+        }

@@ -1,0 +1,60 @@
+"""Models and their tokenizers: the files and settings of their jobs."""
+
+from typing import Any
+
+from lingualift.planning.base import Lookups, plain
+
+
+class ModelPlan(Lookups):
+    """What a model is made from."""
+
+    def tokenizer_owner(self, name: str) -> str:
+        """The base at the root of a model: its tokenizer is that of the whole chain."""
+        model = self.configuration.models[name]
+        return self.tokenizer_owner(model.from_) if model.from_ else name
+
+    def tokenizer_folder(self, name: str) -> str:
+        """Where the tokenizer of a model is, seen from the folder of the run; absolute for a base from outside."""
+        owner = self.tokenizer_owner(name)
+        return f"tokenizers/{owner}" if self.configuration.models[owner].scratch else self.model_folder(owner)
+
+    def tokenizer_mixture(self, name: str) -> str:
+        """The mixture that a scratch model's tokenizer learns from."""
+        model = self.configuration.models[name]
+        assert model.scratch is not None and model.pretrain is not None
+        return model.scratch.tokenizer_mixture or model.pretrain.mixture
+
+    def scratch_models(self) -> list[str]:
+        return [name for name, model in self.configuration.models.items() if model.scratch]
+
+    def trained_models(self) -> list[str]:
+        return [name for name, model in self.configuration.models.items() if model.stage]
+
+    def model_folder(self, name: str) -> str:
+        model = self.configuration.models[name]
+        return str((self.run.data / model.path).resolve()) if model.path is not None else f"models/{name}"
+
+    def model_inputs(self, name: str) -> dict[str, Any]:
+        """The packed mixture, the tokenizer and the base that a model is trained from."""
+        model = self.configuration.models[name]
+        assert model.stage is not None
+        inputs = {
+            "blocks": f"mixtures/{model.stage.mixture}/packed/{self.tokenizer_owner(name)}",
+            "tokenizer": self.tokenizer_folder(name),
+        }
+        if model.from_ is not None:
+            inputs["base"] = self.model_folder(model.from_)
+        return inputs
+
+    def model_settings(self, name: str) -> dict[str, Any]:
+        model = self.configuration.models[name]
+        assert model.stage is not None
+        return {
+            "model": name,
+            "stage": model.stage_kind,
+            "base": model.from_,
+            "mixture": model.stage.mixture,
+            "languages": self.languages,
+            "scratch": plain(model.scratch) if model.scratch else None,
+            "recipe": plain(self.configuration.recipes[model.stage.recipe]),
+        }

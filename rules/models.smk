@@ -10,11 +10,26 @@ rule train_model:
         "<logs>/train_model/{trained}.log",
     benchmark:
         "<benchmarks>/train_model/{trained}.tsv"
-    threads: 2
+    threads: lambda wildcards: 2 * recipe(wildcards.trained).devices
     resources:
-        mem_mb=growing(8000),
+        # Each device reads the base by itself.
+        mem_mb=lambda wildcards, attempt: attempt
+        * recipe(wildcards.trained).devices
+        * (8000 + plan.weights_mb(wildcards.trained)),
         runtime=growing(1440),
-        gpu=lambda wildcards: gpus(recipe(wildcards.trained).devices),
+        # How it is spread is no parameter: on other devices nothing is trained again.
+        nodes=lambda wildcards: recipe(wildcards.trained).nodes,
+        devices=lambda wildcards: recipe(wildcards.trained).devices,
+        gpu=lambda wildcards: training_resources(wildcards.trained).get("gpu"),
+        gres=lambda wildcards: training_resources(wildcards.trained).get("gres"),
+        mpi=lambda wildcards: training_resources(wildcards.trained).get("mpi"),
+        tasks=lambda wildcards: training_resources(wildcards.trained).get("tasks"),
+        tasks_per_gpu=lambda wildcards: training_resources(wildcards.trained).get(
+            "tasks_per_gpu"
+        ),
+        slurm_extra=lambda wildcards: training_resources(wildcards.trained).get(
+            "slurm_extra"
+        ),
     params:
         settings=lambda wildcards: plan.model_settings(wildcards.trained),
         state=f"{RESULTS}/state/models/{{trained}}",
@@ -64,7 +79,8 @@ rule convert_model:
         "<benchmarks>/convert_model/{model}.tsv"
     threads: 1
     resources:
-        mem_mb=growing(8000),
+        mem_mb=lambda wildcards, attempt: attempt
+        * (8000 + plan.weights_mb(wildcards.model)),
         runtime=growing(60),
     params:
         version=version("convert_model"),

@@ -1,6 +1,7 @@
 """Checkpoints that can be trusted: complete or not there."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lingualift.errors import InputError
@@ -10,10 +11,21 @@ logger = logging.getLogger(__name__)
 _SEAL = "complete.json"
 
 
-def seal(checkpoint: Path) -> None:
-    """Note the checksums of a checkpoint that has been written whole."""
-    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != _SEAL)
-    write_json({str(path.relative_to(checkpoint)): checksum(path) for path in files}, checkpoint / _SEAL)
+def files_of(checkpoint: Path) -> list[str]:
+    """The names of a checkpoint's files, as this machine sees them, but for the seal."""
+    files = (path for path in checkpoint.rglob("*") if path.is_file() and path.name != _SEAL)
+    return sorted(str(path.relative_to(checkpoint)) for path in files)
+
+
+def checksums(checkpoint: Path, names: Iterable[str]) -> dict[str, str]:
+    """The checksums of some of a checkpoint's files: ranks share them out."""
+    return {name: checksum(checkpoint / name) for name in names}
+
+
+def seal(checkpoint: Path, sums: Mapping[str, str] | None = None) -> None:
+    """Note the checksums of a checkpoint that has been written whole, by all ranks."""
+    sums = checksums(checkpoint, files_of(checkpoint)) if sums is None else sums
+    write_json(dict(sorted(sums.items())), checkpoint / _SEAL)
 
 
 def is_valid(checkpoint: Path) -> bool:
@@ -40,6 +52,15 @@ def remove_after(folder: Path, checkpoint: Path | None) -> None:
     """Remove the checkpoints of later steps than ``checkpoint``, all if None: they would count among those to keep."""
     for path in _checkpoints(folder):
         if checkpoint is None or step_of(path) > step_of(checkpoint):
+            remove(path)
+
+
+def rotate(folder: Path, *, keep: int, best: int | None = None) -> None:
+    """Remove all but the newest ``keep`` sealed checkpoints and that of the step ``best``; unsealed ones too."""
+    sealed = [path for path in sorted(_checkpoints(folder), key=step_of) if (path / _SEAL).is_file()]
+    kept = {*sealed[-keep:], folder / f"checkpoint-{best}"}
+    for path in _checkpoints(folder):
+        if path not in kept:
             remove(path)
 
 

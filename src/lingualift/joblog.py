@@ -12,7 +12,7 @@ from lingualift.errors import LingualiftError
 
 @contextlib.contextmanager
 def job_logging(path: str | Path) -> Iterator[None]:
-    """Send this process's log to ``path``; end it with status 1 and one readable line on an error the user can mend."""
+    """Send this process's log to ``path``; end it with one readable line and status 1, or the error's own, on an error the user can mend."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handlers = [logging.FileHandler(path, mode="a", encoding="utf-8"), logging.StreamHandler(sys.stderr)]
@@ -24,7 +24,7 @@ def job_logging(path: str | Path) -> Iterator[None]:
         yield
     except LingualiftError as error:
         logging.error("%s", error)
-        sys.exit(1)
+        sys.exit(getattr(error, "status", 1))
     except Exception:
         logging.error("%s", traceback.format_exc())
         sys.exit(1)

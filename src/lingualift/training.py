@@ -4,8 +4,8 @@ import json
 import logging
 import math
 import os
-import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,38 @@ from transformers import (
     LlamaConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
-    Trainer,
-    TrainerCallback,
+    PrinterCallback,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from lingualift.blocks import PackedBlocks, collate
-from lingualift.checkpoints import newest_valid, remove_after, seal, step_of
-from lingualift.configuration.models import Recipe, Scratch
+from lingualift.adapters import add_adapters, merge_adapters, save_adapter
+from lingualift.blocks import PackedBlocks
+from lingualift.checkpoints import newest_valid, remove_after, step_of
+from lingualift.configuration.models import Lora, Recipe, Scratch
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path, checksum, fingerprint, read_json, remove
+from lingualift.interruptions import InterruptedTrainingError, Stops, end_of_job, listening
 from lingualift.manifests import Manifest
 from lingualift.modelcards import LOG, model_card
+from lingualift.parallelism import SHARDED, World, fit_checkpoint, load_weights, parallel_options
+from lingualift.trainer import (
+    BlockTrainer,
+    HoldOut,
+    JsonLog,
+    StopInTime,
+    keeps_best,
+    out_of_patience,
+    read_run,
+    saying_if_full,
+)
 
 logger = logging.getLogger(__name__)
+# Settings of a recipe that say how it is run, not what comes of it.
+_HOW = {"nodes": 1, "devices": 1, "device_batch": None, "checkpoint_every": 200, "keep_checkpoints": 2}
+_LATER = {"lora", "evaluation"}
 
 
 def scratch_model(scratch: Scratch, tokenizer: PreTrainedTokenizerFast, *, seed: int) -> PreTrainedModel:
@@ -82,52 +99,77 @@ def train(
     base: Path | None = None,
     scratch: Scratch | None = None,
     settings: Mapping[str, Any] | None = None,
+    world: World | None = None,
 ) -> Manifest:
     """Train one stage and write the model folder ``out``.
 
     Killed at any moment, the same call goes on from the newest valid checkpoint in ``state`` and ends with the
-    weights of a run that was never killed.
+    weights of a run that was never killed. Each rank calls it; the first one alone writes logs and the model.
 
     Args:
         blocks: packed mixture.
         base: folder of the model to go on from, or None with ``scratch``.
         state: folder for checkpoints and logs while training; emptied when it ends.
         settings: what the manifest says of the configuration.
+        world: the ranks; one by default.
 
     Returns:
         The manifest, also in ``out/manifest.json``.
+
+    Raises:
+        InterruptedTrainingError: a signal, or the end of the job's time, with a checkpoint to go on from.
+        LingualiftError: what does not fit, a loss that is not finite, a full disk.
     """
+    world = world or World()
     manifest = Manifest("model", settings or {}, seed=seed)
-    data = PackedBlocks(blocks, batch=recipe.batch, epochs=recipe.epochs, max_steps=recipe.max_steps, seed=seed)
-    state = _own_state(state, blocks=blocks, base=base, recipe=recipe, scratch=scratch, seed=seed)
-    if scratch:
-        model = scratch_model(scratch, tokenizer, seed=seed)
-    elif base:
-        model = load_model(base, dtype=torch.float32)
-    else:
-        name = (settings or {}).get("base") or "*"
-        raise LingualiftError(f"the base model `{name}` is not there: `models.{name}.path` says where it is")
+    data = PackedBlocks(
+        blocks,
+        batch=recipe.batch,
+        epochs=recipe.epochs,
+        max_steps=recipe.max_steps,
+        seed=seed,
+        held_out=recipe.evaluation.share if recipe.evaluation else 0.0,
+    )
+    name = (settings or {}).get("base") or "*"
+    starting = partial(starting_model, base, scratch, recipe, tokenizer, seed=seed, name=name)
+    # The first rank looks at the state, and tells the others.
+    found = _find_state(state, blocks, base, recipe, scratch, seed) if world.is_first else None
+    state, newest = (Path(path) if path else None for path in world.told(found))
+    model = starting()
     model.config.use_cache = False
     _check_fit(model, data, tokenizer, blocks)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    num_trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     set_seed(seed)
-    arguments = training_arguments(recipe, data, state, seed=seed)
-    trainer = BlockTrainer(
-        model=model, args=arguments, train_dataset=data, data_collator=collate, block=data.manifest["block"]
-    )
-    trainer.add_callback(SealCheckpoints())
-    trainer.add_callback(JsonLog(state / LOG, trainer))
-    newest = newest_valid(state)
-    if newest is not None:
-        logger.info("going on from %s", newest)
-        _cut_log(state / LOG, step_of(newest))
+    universal = newest is not None and fit_checkpoint(newest, recipe, world, written_by=read_run(newest)["ranks"])
+    arguments = training_arguments(recipe, data, state, seed=seed, ranks=world.size, universal=universal)
+    trainer = BlockTrainer(model=model, args=arguments, data=data, recipe=recipe, world=world, resumed=newest)
+    if not world.is_first:
+        trainer.remove_callback(PrinterCallback)
+    end = world.told(end_of_job() if world.is_first else None)
+    # Until one has been written: weights and the optimiser's state in float32, at half a gigabyte a second.
+    stopper = StopInTime(Stops(end, writing=max(30.0, 12 * num_parameters / 5e8)), trainer)
+    for callback in (
+        JsonLog(state / LOG, trainer),
+        *([HoldOut(recipe.evaluation)] if recipe.evaluation else []),
+        stopper,
+    ):
+        trainer.add_callback(callback)
+    past = TrainerState.load_from_json(newest / "trainer_state.json") if newest else None
+    if past is not None and out_of_patience(recipe.evaluation, past):
+        trainer.state = past
     else:
-        remove(state / LOG)
-    remove_after(state, newest)
-    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        with listening(), saying_if_full(state, "the log could not be written, checkpoints are kept"):
+            trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    if stopper.reason:
+        raise InterruptedTrainingError(
+            f"training stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, {stopper.reason}; the "
+            f"same command goes on from its checkpoint in {state}"
+        )
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     manifest.counts.update(
         steps=trainer.state.global_step,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=num_parameters,
         tokens=trainer.state.global_step * recipe.batch * data.manifest["block"],
     )
     manifest.details.update(
@@ -138,10 +180,50 @@ def train(
         # Whole, with what the configuration left at its default.
         recipe=recipe.model_dump(mode="json"),
     )
-    if trainer.is_world_process_zero():
-        save_model(trainer.model, tokenizer, manifest, out, log=state / LOG)
-        remove(state)
+    if recipe.lora:
+        manifest.counts.update(trained_parameters=num_trained)
+    if recipe.evaluation:
+        manifest.counts.update(held_out_blocks=data.num_held_out)
+        manifest.details.update(
+            best_held_out_loss=trainer.state.best_metric, best_held_out_step=trainer.state.best_global_step
+        )
+    world.meet()
+    if world.is_first:
+        step = trainer.state.best_global_step if keeps_best(recipe) else trainer.state.global_step
+        final = trainer.model
+        if recipe.parallelism in SHARDED or step != trainer.state.global_step or past is trainer.state:
+            # Its weights are in parts on all ranks, or those of an earlier step: a checkpoint has them whole.
+            unset_hf_deepspeed_config()
+            final = starting()
+            load_weights(final, state / f"checkpoint-{step}", recipe)
+        with saying_if_full(out.parent, f"the model {out} could not be written, its last checkpoint is kept"):
+            save_model(final, tokenizer, manifest, out, log=state / LOG, lora=recipe.lora)
+        remove(state.parent)
+    world.meet()
     return manifest
+
+
+def starting_model(
+    base: Path | None,
+    scratch: Scratch | None,
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    seed: int,
+    name: str = "*",
+) -> PreTrainedModel:
+    """The model as it is before training: fresh or read from its folder, float32, with adapters if the recipe has.
+
+    Raises:
+        LingualiftError: there is no such model.
+    """
+    if scratch:
+        model = scratch_model(scratch, tokenizer, seed=seed)
+    elif base:
+        model = load_model(base, dtype=torch.float32)
+    else:
+        raise LingualiftError(f"the base model `{name}` is not there: `models.{name}.path` says where it is")
+    return add_adapters(model, recipe.lora, seed=seed) if recipe.lora else model
 
 
 def save_model(
@@ -151,12 +233,17 @@ def save_model(
     out: Path,
     *,
     log: Path | None = None,
+    lora: Lora | None = None,
 ) -> None:
     """Write a model folder, atomically: safetensors, tokenizer, generation config, manifest, model card, log."""
     model.config.use_cache = True
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     with atomic_path(out) as part:
+        if lora is not None:
+            if lora.keep_adapter:
+                save_adapter(model, part)
+            model = merge_adapters(model)
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
         manifest.details["weights"] = {path.name: checksum(path) for path in sorted(part.glob("*.safetensors"))}
@@ -166,11 +253,20 @@ def save_model(
             (part / LOG).write_bytes(log.read_bytes())
 
 
-def training_arguments(recipe: Recipe, data: PackedBlocks, state: Path, *, seed: int) -> TrainingArguments:
-    """What transformers' Trainer is told, from a recipe."""
+def training_arguments(
+    recipe: Recipe, data: PackedBlocks, state: Path, *, seed: int, ranks: int = 1, universal: bool = False
+) -> TrainingArguments:
+    """What transformers' Trainer is told, from a recipe.
+
+    Args:
+        ranks: how many train; not the recipe's number of devices: on fewer, each does more, and a step is still the
+            recipe's batch.
+        universal: whether DeepSpeed's checkpoint is in its universal form.
+
+    Raises:
+        LingualiftError: the batch cannot be shared by so many.
+    """
     warmup = recipe.warmup if recipe.warmup >= 1 else math.ceil(recipe.warmup * data.steps)
-    # Not the recipe's number of devices: on fewer, each does more, and a step is still the recipe's batch.
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
     try:
         device_batch, accumulation = recipe.share(ranks)
     except ValueError as error:
@@ -184,7 +280,8 @@ def training_arguments(recipe: Recipe, data: PackedBlocks, state: Path, *, seed:
         per_device_train_batch_size=device_batch,
         gradient_accumulation_steps=accumulation,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.schedule,
+        # transformers' own `constant` has no warm-up.
+        lr_scheduler_type="constant_with_warmup" if recipe.schedule == "constant" and warmup else recipe.schedule,
         warmup_steps=int(warmup),
         weight_decay=recipe.weight_decay,
         adam_beta2=recipe.beta2,
@@ -199,37 +296,16 @@ def training_arguments(recipe: Recipe, data: PackedBlocks, state: Path, *, seed:
         logging_first_step=True,
         logging_nan_inf_filter=False,
         save_steps=recipe.checkpoint_every,
-        save_total_limit=recipe.keep_checkpoints,
         train_sampling_strategy="sequential",
         dataloader_num_workers=0,
         dataloader_pin_memory=gpu,
         seed=seed,
         data_seed=seed,
         report_to=[],
-        disable_tqdm=False,
+        disable_tqdm="RANK" in os.environ,
         remove_unused_columns=False,
-        **parallel_options(recipe),
+        **parallel_options(recipe, universal=universal),
     )
-
-
-def parallel_options(recipe: Recipe) -> dict[str, Any]:
-    """The part of the training arguments that spreads a model over devices."""
-    if recipe.parallelism in ("none", "ddp"):
-        return {}
-    if recipe.parallelism == "fsdp":
-        return {"fsdp": True, "fsdp_config": {"version": 2, "reshard_after_forward": True}}
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    return {
-        "deepspeed": {
-            "zero_optimization": {"stage": int(recipe.parallelism[-1])},
-            "zero_force_ds_cpu_optimizer": False,
-            "train_micro_batch_size_per_gpu": "auto",
-            "gradient_accumulation_steps": "auto",
-            "gradient_clipping": "auto",
-            "bf16": {"enabled": "auto"},
-        }
-    }
 
 
 def uses_bfloat16(recipe: Recipe) -> bool:
@@ -241,87 +317,31 @@ def uses_bfloat16(recipe: Recipe) -> bool:
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
-class BlockTrainer(Trainer):
-    """transformers' Trainer, told how long it waits for data."""
-
-    def __init__(self, *args: Any, block: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.block, self.data_seconds = block, 0.0
-
-    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        batch = super().get_batch_samples(*args, **kwargs)
-        self.data_seconds += time.perf_counter() - start
-        return batch
-
-
-class SealCheckpoints(TrainerCallback):
-    """Seals each checkpoint once it is written whole."""
-
-    def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
-            seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-
-
-class JsonLog(TrainerCallback):
-    """Writes loss, learning rate, tokens/s, data-wait share and memory as JSON lines; stops where the loss is not finite."""
-
-    def __init__(self, path: Path, trainer: BlockTrainer) -> None:
-        self.path, self.trainer = path, trainer
-        self._time, self._step, self._waited = time.perf_counter(), 0, 0.0
-
-    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        self._time, self._step = time.perf_counter(), state.global_step
-
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        # A logged loss is the mean since the line before: with a line at each checkpoint, a resumed run logs the
-        # same lines as an unbroken one, and no checkpoint is written behind a loss that is not finite.
-        if control.should_save:
-            control.should_log = True
-
-    def on_log(self, args: TrainingArguments, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if not state.is_world_process_zero or not logs or "loss" not in logs:
-            return
-        now, waited = time.perf_counter(), self.trainer.data_seconds
-        seconds = max(now - self._time, 1e-9)
-        tokens = (state.global_step - self._step) * self.trainer.block * args.train_batch_size
-        tokens *= args.gradient_accumulation_steps * args.world_size
-        line = {
-            "step": state.global_step,
-            "steps": state.max_steps,
-            "loss": logs["loss"],
-            "grad_norm": logs.get("grad_norm"),
-            "learning_rate": logs.get("learning_rate"),
-            "tokens_per_second": round(tokens / seconds, 1),
-            "data_wait_share": round((waited - self._waited) / seconds, 4),
-            "memory_mb": _memory_mb(),
-        }
-        self._time, self._step, self._waited = now, state.global_step, waited
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        broken = [key for key in ("loss", "grad_norm") if not math.isfinite(logs.get(key) or 0.0)]
-        if broken:
-            raise LingualiftError(
-                f"{broken[0]} is {logs[broken[0]]} at step {state.global_step} of {state.max_steps}: training stopped; the "
-                f"checkpoints before it are kept in {args.output_dir}. Lower the learning rate, or look at the blocks "
-                f"of that step."
-            )
-
-
-def _memory_mb() -> int:
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated() / 2**20)
-    import psutil
-
-    return int(psutil.Process().memory_info().rss / 2**20)
+def _find_state(
+    state: Path, blocks: Path, base: Path | None, recipe: Recipe, scratch: Scratch | None, seed: int
+) -> tuple[str, str | None]:
+    """The folder of exactly this training, and the checkpoint to go on from; what is behind that one is removed."""
+    own = _own_state(state, blocks=blocks, base=base, recipe=recipe, scratch=scratch, seed=seed)
+    newest = newest_valid(own)
+    if newest is not None:
+        logger.info("going on from %s", newest)
+        _cut_log(own / LOG, step_of(newest))
+    else:
+        remove(own / LOG)
+    remove_after(own, newest)
+    return str(own), str(newest) if newest else None
 
 
 def _own_state(state: Path, **made_of: Any) -> Path:
     """The folder for the state of exactly this training; what other settings left is removed."""
-    base = made_of.pop("base")
+    base, recipe = made_of.pop("base"), made_of.pop("recipe").model_dump(mode="json")
+    # Devices and checkpoints do not shape the weights: what they say may change halfway. New settings at their
+    # default are left out: state of a former version is gone on with.
+    unset = {"offload", "restarts", *(name for name in _LATER if recipe[name] is None)}
     key = fingerprint(
         {
             **{name: _plain(value) for name, value in made_of.items() if name != "blocks"},
+            "recipe": {**_without(recipe, *unset), **_HOW},
             # Not its checksum: the time that packing took is not part of what was packed.
             "blocks": _without(read_json(made_of["blocks"] / "manifest.json"), "seconds", "versions"),
             "base": [checksum(path) for path in sorted(Path(base).glob("*.safetensors"))] if base else None,

@@ -88,6 +88,32 @@ def test_a_step_reads_the_same_blocks_on_any_number_of_ranks(folder, ranks, accu
     assert all(len(batches) == data.steps * accumulation for batches in of_rank)
 
 
+def test_numbers_of_a_step_are_what_it_reads(folder):
+    data = PackedBlocks(folder, batch=4, epochs=3, seed=5)
+    for step in range(1, data.steps + 1):
+        assert data.numbers_of_step(step) == numbers(data, range((step - 1) * 4, step * 4))
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.3, 7), (0.01, 1)])
+def test_held_out_blocks_are_never_trained_on(folder, share, count):
+    """23 blocks: 30 % are 6.9; one per cent is one at least."""
+    data = PackedBlocks(folder, batch=1, epochs=2, seed=5, held_out=share)
+    assert data.num_held_out == count
+    held = [int(data.held_out_block(place)["input_ids"][0]) for place in range(count)]
+    trained = numbers(data)
+    assert len(data) == 2 * (23 - count)
+    assert sorted(held + trained[: 23 - count]) == list(range(23))
+    assert sorted(trained[23 - count :]) == sorted(trained[: 23 - count])
+    other = PackedBlocks(folder, batch=1, seed=6, held_out=share)
+    assert [int(other.held_out_block(place)["input_ids"][0]) for place in range(count)] != held
+
+
+def test_what_is_held_out_leaves_something_to_train_on(tmp_path):
+    one = write_blocks(tmp_path / "packed", [np.ones((1, 4))])
+    with pytest.raises(LingualiftError, match="no block to train on beside those held out"):
+        PackedBlocks(one, batch=1, held_out=0.5)
+
+
 def test_what_is_not_learnt_is_left_out_of_the_loss(tmp_path):
     tokens = np.array([[5, 6, 0, 7], [8, 9, 0, 0]])
     learnt = np.array([[True, False, True, True], [True, True, True, False]])

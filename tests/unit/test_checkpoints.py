@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lingualift.checkpoints import is_valid, newest_valid, remove_after, seal
+from lingualift.checkpoints import checksums, files_of, is_valid, newest_valid, remove_after, rotate, seal
 
 
 def _checkpoint(folder: Path, step: int, *, sealed: bool = True) -> Path:
@@ -65,3 +65,27 @@ def test_later_checkpoints_are_removed(tmp_path: Path) -> None:
     assert [path.exists() for path in paths] == [True, True, False]
     remove_after(tmp_path, None)
     assert not any(path.exists() for path in paths)
+
+
+def test_ranks_share_out_the_checksums(tmp_path: Path) -> None:
+    path = _checkpoint(tmp_path, 5, sealed=False)
+    (path / "global_step5").mkdir()
+    for rank in range(3):
+        (path / "global_step5" / f"rank_{rank}.pt").write_bytes(bytes([rank]) * 10)
+    names = files_of(path)
+    parts = [checksums(path, names[part::2]) for part in range(2)]
+    assert [len(part) for part in parts] == [3, 2]
+    seal(path, {**parts[0], **parts[1]})
+    assert is_valid(path)
+    (path / "global_step5/rank_2.pt").write_bytes(b"")
+    assert not is_valid(path)
+
+
+def test_the_newest_sealed_checkpoints_and_the_best_are_kept(tmp_path: Path) -> None:
+    for step in (5, 10, 15, 20, 100):
+        _checkpoint(tmp_path, step)
+    _checkpoint(tmp_path, 90, sealed=False)
+    rotate(tmp_path, keep=2, best=10)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-10", "checkpoint-20", "checkpoint-100"}
+    rotate(tmp_path, keep=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-100"}

@@ -45,3 +45,21 @@ def test_head_is_yaml_that_the_hub_reads(tmp_path: Path) -> None:
 
 def test_a_model_from_fresh_weights(tmp_path: Path) -> None:
     assert "from fresh weights" in _card(tmp_path, model="base", stage="pretrain", base=None, mixture="english")
+
+
+def test_adapters_and_held_out_loss_are_told_where_there_are_any(tmp_path: Path) -> None:
+    manifest = {
+        "settings": {"model": "m", "stage": "finetune", "base": "b", "mixture": "x"},
+        "counts": {"held_out_blocks": 1200},
+        "best_held_out_loss": 1.23456,
+        "best_held_out_step": 4000,
+        "recipe": {"batch": 8, "lora": {"rank": 4, "alpha": 8.0, "targets": ["q_proj", "v_proj"]}},
+    }
+    write_json(manifest, tmp_path / "manifest.json")
+    card = model_card(tmp_path / "manifest.json")
+    assert "| lowest loss on 1,200 held-out blocks | 1.2346, at step 4,000 |" in card
+    assert "| merged low-rank adapters | rank 4, alpha 8, q_proj, v_proj |" in card
+    del manifest["best_held_out_loss"], manifest["recipe"]["lora"]
+    write_json(manifest, tmp_path / "manifest.json")
+    card = model_card(tmp_path / "manifest.json")
+    assert "held-out" not in card and "adapters" not in card

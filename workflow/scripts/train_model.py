@@ -1,11 +1,9 @@
 """Train one stage of a model (rule ``train_model``)."""
 
-from pathlib import Path
+import shlex
 
-from lingualift.configuration.models import Recipe, Scratch
 from lingualift.joblog import job_logging
-from lingualift.tokenization import load_tokenizer
-from lingualift.training import train
+from lingualift.launching import TrainingJob, launch
 
 
 def main(
@@ -18,22 +16,34 @@ def main(
     version: int,
     tokenizer: str | None = None,
     base: str | None = None,
+    nodes: int = 1,
+    devices: int = 1,
+    srun: str | None = None,
+    threads: int | None = None,
 ) -> None:
     """Train on ``blocks`` from ``base``, or from fresh weights, and write the model folder."""
-    scratch = settings["scratch"]
-    train(
-        blocks=Path(blocks),
-        tokenizer=load_tokenizer(tokenizer),
-        recipe=Recipe.model_validate(settings["recipe"]),
-        base=Path(base) if base else None,
-        scratch=Scratch.model_validate(scratch) if scratch is not None else None,
-        out=Path(folder),
-        state=Path(state),
+    job = TrainingJob(
+        blocks=blocks,
+        recipe={**settings["recipe"], "nodes": nodes, "devices": devices},
+        out=folder,
+        state=state,
         seed=seed,
+        tokenizer=tokenizer,
+        base=base,
+        scratch=settings["scratch"],
         settings=settings,
     )
+    launch(job, srun=shlex.split(srun) if srun else None, threads=threads)
 
 
 if "snakemake" in globals():
     with job_logging(snakemake.log[0]):
-        main(**snakemake.input, **snakemake.output, **snakemake.params)
+        main(
+            **snakemake.input,
+            **snakemake.output,
+            **snakemake.params,
+            nodes=snakemake.resources.nodes,
+            devices=snakemake.resources.devices,
+            srun=snakemake.resources.get("mpi"),
+            threads=snakemake.threads,
+        )

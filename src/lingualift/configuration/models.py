@@ -96,12 +96,33 @@ class Model(Entry):
         return "pretrain" if self.pretrain else "finetune" if self.finetune else "base"
 
 
+class Lora(Entry):
+    """Low-rank adapters in place of all weights (Hu et al. 2022); the trained model has them merged in."""
+
+    rank: PositiveInt = Field(8, description="Of the added matrices.")
+    alpha: PositiveFloat = Field(16, description="The added product is scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Of what goes into the adapters.")
+    targets: list[str] | None = Field(
+        None, min_length=1, description="Names of the layers with adapters, q_proj say; all linear ones by default."
+    )
+    keep_adapter: bool = Field(False, description="Keep the adapter too, in the folder `adapter` of the model.")
+
+
+class Evaluation(Entry):
+    """Loss on blocks that are held out of the training."""
+
+    share: float = Field(0.01, gt=0, lt=1, description="Of the blocks, drawn by the seed; at least one.")
+    every: PositiveInt = Field(200, description="Optimiser steps between evaluations; the last step has one too.")
+    patience: PositiveInt | None = Field(None, description="Stop after so many evaluations without a lower loss.")
+    keep: Literal["best", "last"] = Field("best", description="Which weights are the trained model.")
+
+
 class Recipe(Entry):
     """Hyperparameters of one training stage and how it is spread over devices."""
 
     learning_rate: PositiveFloat = Field(description="The highest, after the warm-up.")
     schedule: Literal["cosine", "linear", "constant", "inverse_sqrt"] = Field(
-        "cosine", description="How the learning rate falls."
+        "cosine", description="How the learning rate goes on behind the warm-up."
     )
     warmup: float = Field(0.03, ge=0, description="Share of the steps (below 1) or number of steps.")
     epochs: PositiveFloat = Field(1, description="How often the mixture is read.")
@@ -117,6 +138,9 @@ class Recipe(Entry):
     parallelism: Literal["none", "ddp", "zero1", "zero2", "zero3", "fsdp"] = Field(
         "none", description="How the devices share the model: zero1 to zero3 are DeepSpeed's stages."
     )
+    offload: Literal["none", "optimizer", "all"] = Field(
+        "none", description="What of ZeRO's and FSDP's share is held in the memory of the host; all: weights too."
+    )
     nodes: PositiveInt = Field(1, description="Machines.")
     devices: PositiveInt = Field(1, description="Devices (GPUs, or processes on CPU) a node.")
     gradient_checkpointing: bool = Field(False, description="Compute activations twice, to hold fewer.")
@@ -126,6 +150,9 @@ class Recipe(Entry):
     log_every: PositiveInt = Field(10, description="Optimiser steps between lines of the training log.")
     checkpoint_every: PositiveInt = Field(200, description="Optimiser steps between checkpoints.")
     keep_checkpoints: PositiveInt = Field(2, description="How many of the newest are kept.")
+    restarts: int = Field(2, ge=0, description="How often ranks start again within a job when one of them dies.")
+    lora: Lora | None = Field(None, description="Train low-rank adapters; all weights by default.")
+    evaluation: Evaluation | None = Field(None, description="Hold blocks out and measure the loss on them.")
 
     @model_validator(mode="after")
     def _batch_divides(self) -> "Recipe":
@@ -137,6 +164,15 @@ class Recipe(Entry):
             )
         if self.parallelism == "none" and ranks > 1:
             raise ValueError("parallelism none runs on one device: choose ddp, zero1, zero2, zero3 or fsdp")
+        return self
+
+    @model_validator(mode="after")
+    def _can_offload(self) -> "Recipe":
+        able = {"none": None, "optimizer": ("zero1", "zero2", "zero3"), "all": ("zero3", "fsdp")}[self.offload]
+        if able is not None and self.parallelism not in able:
+            raise ValueError(
+                f"offload {self.offload} goes with parallelism {' or '.join(able)}, not {self.parallelism}"
+            )
         return self
 
     @property

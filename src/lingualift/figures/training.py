@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @styled
 def training_curve(log: str | Path, *, title: str = "") -> "Figure":
-    """Loss, learning rate and tokens per second against steps.
+    """Loss, also on held-out blocks where it was measured, learning rate and tokens per second against steps.
 
     Args:
-        log: JSON lines with ``step`` and any of ``loss``, ``learning_rate``, ``tokens_per_second``. Where a
-            resumed run logged a step again, the later line counts.
+        log: JSON lines with ``step`` and any of ``loss``, ``held_out_loss``, ``learning_rate``,
+            ``tokens_per_second``. Where a resumed run logged a step again, the later line counts.
 
     Raises:
         InputError: a line is not a JSON object with a step, or there is none.
@@ -32,6 +32,13 @@ def training_curve(log: str | Path, *, title: str = "") -> "Figure":
         points = [(step, line[key]) for step, line in sorted(lines.items()) if line.get(key) is not None]
         # A single point has no line to be seen by.
         axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.4, marker="o" if len(points) < 3 else None)
+        held_out = [(step, line["held_out_loss"]) for step, line in sorted(lines.items()) if "held_out_loss" in line]
+        if key == "loss" and held_out:
+            axes.lines[0].set_label("training")
+            axes.plot(
+                *zip(*held_out, strict=True), color=COLOURS[len(panels)], linewidth=1.4, marker="o", label="held out"
+            )
+            axes.legend(frameon=False)
         axes.set_ylabel(name)
         axes.grid(axis="y", color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)

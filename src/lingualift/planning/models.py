@@ -4,6 +4,9 @@ from typing import Any
 
 from lingualift.planning.base import Lookups, plain
 
+# Of a recipe: how many devices share the work is no setting of what comes of it.
+NO_SETTINGS = ("nodes", "devices")
+
 
 class ModelPlan(Lookups):
     """What a model is made from."""
@@ -34,6 +37,16 @@ class ModelPlan(Lookups):
         model = self.configuration.models[name]
         return str((self.run.data / model.path).resolve()) if model.path is not None else f"models/{name}"
 
+    def weights_mb(self, name: str) -> int:
+        """The most memory that a model's weights fill in float32, MB; 0 where its base is not there to tell.
+
+        A base's files hold 16 bits a weight, as a rule; small models from scratch need not be counted.
+        """
+        owner = self.configuration.models[self.tokenizer_owner(name)]
+        if owner.path is None:
+            return 0
+        return 2 * sum(file.stat().st_size for file in (self.run.data / owner.path).glob("*.safetensors")) // 2**20
+
     def model_inputs(self, name: str) -> dict[str, Any]:
         """The packed mixture, the tokenizer and the base that a model is trained from."""
         model = self.configuration.models[name]
@@ -49,6 +62,7 @@ class ModelPlan(Lookups):
     def model_settings(self, name: str) -> dict[str, Any]:
         model = self.configuration.models[name]
         assert model.stage is not None
+        recipe = plain(self.configuration.recipes[model.stage.recipe])
         return {
             "model": name,
             "stage": model.stage_kind,
@@ -56,5 +70,23 @@ class ModelPlan(Lookups):
             "mixture": model.stage.mixture,
             "languages": self.languages,
             "scratch": plain(model.scratch) if model.scratch else None,
-            "recipe": plain(self.configuration.recipes[model.stage.recipe]),
+            "recipe": {key: value for key, value in recipe.items() if key not in NO_SETTINGS},
         }
+
+    def training_resources(self, name: str, *, gpus: bool) -> dict[str, Any]:
+        """What a training asks of SLURM's plugin beside memory and time, from its recipe's nodes and devices.
+
+        On one node nothing but its GPUs: the job is then wrapped in ``srun`` by the plugin. On several, the training
+        calls ``srun`` itself, once a node (``mpi`` says so), and GPUs are asked for by ``gres``: ``gpu`` and ``tasks``
+        together give flags that contradict each other.
+
+        Args:
+            gpus: whether jobs ask for GPUs at all.
+        """
+        model = self.configuration.models[name]
+        assert model.stage is not None
+        recipe = self.configuration.recipes[model.stage.recipe]
+        if recipe.nodes == 1:
+            return {"gpu": recipe.devices if gpus else 0}
+        several: dict[str, Any] = {"mpi": "srun", "tasks": recipe.nodes, "slurm_extra": "--ntasks-per-node=1"}
+        return several | ({"gres": f"gpu:{recipe.devices}", "tasks_per_gpu": 0} if gpus else {})

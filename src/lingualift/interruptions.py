@@ -1,0 +1,115 @@
+"""Stopping in time: signals, and the end of the time that SLURM gives a job."""
+
+import contextlib
+import logging
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from types import FrameType
+
+from lingualift.errors import LingualiftError
+
+logger = logging.getLogger(__name__)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class InterruptedTrainingError(LingualiftError):
+    """Stopped before its end, with all that is needed to go on: the same job, sent again, does."""
+
+    status = 75  # EX_TEMPFAIL of sysexits.h: try again
+
+
+class Stops:
+    """Whether to stop after this step, and why.
+
+    Args:
+        end: when the job's time is over, in seconds since the epoch, or None for never.
+        writing: a first guess at the seconds that a checkpoint takes.
+        clock: for tests.
+    """
+
+    def __init__(self, end: float | None, *, writing: float = 30.0, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self.end, self.writing, self.stepping = end, writing, 0.0
+        self._last, self._started = self._clock(), False
+        # A minute to end all processes in; less where the whole job is short.
+        self.safety = 60.0 if end is None else min(60.0, 0.1 * max(end - self._last, 0.0))
+        self._measured = False
+
+    def step_done(self) -> str | None:
+        """To be called after each step: None, or why to stop here."""
+        now = self._clock()
+        if self._started:
+            # The slowest of late. Not the first: it reads the model, compiles and warms up.
+            self.stepping = max(self.stepping * 0.99, now - self._last)
+        self._last, self._started = now, True
+        if _received:
+            return f"told to by {_received[0].name}"
+        if self.end is not None and now + self.margin > self.end:
+            return f"{max(self.end - now, 0):.0f} s are left of the job's time"
+        return None
+
+    def checkpoint_done(self, seconds: float) -> None:
+        """To be called with the time that writing a checkpoint took: it is part of no step."""
+        self.writing = max(self.writing, seconds) if self._measured else seconds
+        self._measured = True
+        self._last = self._clock()
+
+    @property
+    def margin(self) -> float:
+        """Seconds before the end at which to stop: another step, a checkpoint at twice its time, and some safety."""
+        return 2 * self.stepping + 2 * self.writing + self.safety
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Note SIGTERM and SIGUSR1 for :class:`Stops`, where this is the main thread, in place of dying of them."""
+    former = {}
+    try:
+        for number in SIGNALS:
+            former[number] = signal.signal(number, _note)
+    except ValueError:
+        logger.debug("signals are not listened to outside of the main thread")
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        if _note not in former.values():
+            _received.clear()
+
+
+_received: list[signal.Signals] = []
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _received.append(signal.Signals(number))
+
+
+def end_of_job() -> float | None:
+    """When this SLURM job's time is over, in seconds since the epoch; None outside of SLURM or without a limit.
+
+    From ``SLURM_JOB_END_TIME`` where SLURM sets it, else asked of ``squeue``.
+    """
+    known = os.environ.get("SLURM_JOB_END_TIME", "")
+    if known.isdigit():
+        return float(known)
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if not re.fullmatch(r"\d+", job):
+        return None
+    try:
+        answer = subprocess.run(
+            ["squeue", "--noheader", "--jobs", job, "--format", "%e"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return datetime.fromisoformat(answer.stdout.split()[0]).timestamp()
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        logger.warning("squeue does not say when job %s ends: training will not stop by itself before that", job)
+        return None

@@ -1,0 +1,256 @@
+"""Starting a training: in this process, as ranks of one machine, or as ranks of the nodes of a SLURM job.
+
+One rank without a process group trains right here. Else a command a node (under ``srun`` where there are several)
+runs :func:`run_node`, torchrun's elastic agent, which starts :mod:`lingualift.train_worker` once a device.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lingualift.configuration.models import Recipe, Scratch
+from lingualift.errors import LingualiftError
+from lingualift.files import read_json, remove, write_json
+from lingualift.interruptions import SIGNALS, InterruptedTrainingError, listening
+from lingualift.locks import folder_lock
+from lingualift.parallelism import SHARDED
+
+logger = logging.getLogger(__name__)
+_JOB, _VERDICT = "job.json", "verdict.json"
+# Longer than writing a checkpoint takes: who is told to stop finishes its step and writes one.
+_SHUTDOWN_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that a training is told; paths and JSON-like values, so that it can be handed to other processes.
+
+    Attributes:
+        blocks: packed mixture.
+        tokenizer: folder of the tokenizer, None for the base's.
+        recipe: how to train; ``nodes`` and ``devices`` are what is wished for, see :func:`ranks_of`.
+        out: the model folder to be written.
+        state: folder for checkpoints and logs.
+        base: folder of the model to go on from, or None with ``scratch``.
+        settings: what the manifest says of the configuration.
+    """
+
+    blocks: str
+    recipe: dict[str, Any]
+    out: str
+    state: str
+    seed: int
+    tokenizer: str | None = None
+    base: str | None = None
+    scratch: dict[str, Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def launch(job: TrainingJob, *, srun: list[str] | None = None, threads: int | None = None) -> dict[str, Any]:
+    """Run a training on all devices that its recipe names and that are here; hold its state folder meanwhile.
+
+    Args:
+        srun: the command that runs another once a node; None keeps to this machine.
+        threads: processor cores a node, all by default.
+
+    Returns:
+        The manifest of the model.
+
+    Raises:
+        InterruptedTrainingError: told to stop; the same call goes on.
+        LingualiftError: what the training complains of, or another process holds its folder.
+    """
+    recipe = Recipe.model_validate(job.recipe)
+    nodes = recipe.nodes if srun else 1
+    ranks = ranks_of(recipe)
+    with folder_lock(job.state) as waited:
+        if waited and (manifest := _made_meanwhile(job)) is not None:
+            logger.info("%s has been made by another process meanwhile", job.out)
+            return manifest
+        if nodes * ranks == 1 and recipe.parallelism not in SHARDED:
+            with listening():
+                run(job)
+        else:
+            _run_ranks(job, nodes=nodes, ranks=ranks, srun=srun, threads=threads, restarts=recipe.restarts)
+    return read_json(Path(job.out) / "manifest.json")
+
+
+def ranks_of(recipe: Recipe) -> int:
+    """Ranks to start on this machine: the recipe's devices, but no more than there are GPUs, where there are any."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    ranks = min(recipe.devices, gpus) if gpus else recipe.devices
+    if ranks != recipe.devices:
+        logger.warning("the recipe is for %d devices a node, this one has %d", recipe.devices, ranks)
+    return ranks
+
+
+def run(job: TrainingJob) -> None:
+    """Train as one rank: alone, or of those that torchrun started."""
+    from lingualift.parallelism import join_world
+    from lingualift.tokenization import load_tokenizer
+    from lingualift.training import train
+
+    train(
+        blocks=Path(job.blocks),
+        tokenizer=load_tokenizer(job.tokenizer),
+        recipe=Recipe.model_validate(job.recipe),
+        out=Path(job.out),
+        state=Path(job.state),
+        seed=job.seed,
+        base=Path(job.base) if job.base else None,
+        scratch=Scratch.model_validate(job.scratch) if job.scratch is not None else None,
+        settings=job.settings,
+        world=join_world(),
+    )
+
+
+def _run_ranks(
+    job: TrainingJob, *, nodes: int, ranks: int, srun: list[str] | None, threads: int | None, restarts: int
+) -> None:
+    folder = Path(f"{job.state}.launch")
+    remove(folder)
+    threads = threads or os.cpu_count() or 1
+    write_json(
+        {"job": asdict(job), "nodes": nodes, "ranks": ranks, "restarts": restarts, "threads": threads // ranks},
+        folder / _JOB,
+    )
+    command = [sys.executable, "-m", "lingualift.launching", str(folder)]
+    if nodes > 1:
+        assert srun
+        tasks = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads}"]
+        command = [*srun, *tasks, "--kill-on-bad-exit=1", *command]
+    logger.info("training on %d node(s) with %d rank(s) each: %s", nodes, ranks, " ".join(command))
+    package = str(Path(__file__).parents[1])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    status = _follow(command, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
+    verdict = read_json(folder / _VERDICT) if (folder / _VERDICT).is_file() else None
+    remove(folder)
+    if verdict is not None:
+        kind = InterruptedTrainingError if verdict["interrupted"] else LingualiftError
+        raise kind(verdict["message"])
+    if status:
+        raise LingualiftError(
+            f"the ranks ended with status {status} (the log above says why); the same command goes on from the newest "
+            f"checkpoint in {job.state}"
+        )
+
+
+def _follow(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command, its output into the log; tell it to stop when this process is told to.
+
+    Raises:
+        LingualiftError: there is no such command.
+    """
+    started: list[subprocess.Popen[str]] = []
+    told: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+        for process in started:
+            # Not SIGTERM: srun would end its tasks of it, where it passes SIGUSR1 on to them.
+            process.send_signal(signal.SIGUSR1)
+
+    former = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    try:
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+        started.append(process)
+        if told:
+            process.send_signal(signal.SIGUSR1)
+        assert process.stdout is not None
+        for line in process.stdout:
+            logger.info("%s", line.rstrip())
+        return process.wait()
+    except FileNotFoundError as error:
+        raise LingualiftError(f"{command[0]}: no such command; the profile says how jobs are run") from error
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _made_meanwhile(job: TrainingJob) -> dict[str, Any] | None:
+    """The manifest of the model folder, if it is what this job would make."""
+    path = Path(job.out) / "manifest.json"
+    if not path.is_file():
+        return None
+    manifest = read_json(path)
+    asked = Recipe.model_validate(job.recipe).model_dump(mode="json")
+    same = (manifest.get("recipe"), manifest["settings"], manifest["seed"]) == (asked, job.settings, job.seed)
+    return manifest if same else None
+
+
+def run_node(folder: Path) -> int:
+    """Run this node's ranks under torchrun's elastic agent; a rank that dies has all of them start again.
+
+    Returns:
+        0 where all ranks came to their end, or said why they did not.
+    """
+    from lingualift.processes import die_with_parent, tell_children
+    from lingualift.rendezvous import meeting_point
+
+    die_with_parent()
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: tell_children(signal.SIGUSR1) or os._exit(1))
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    task = read_json(folder / _JOB)
+    place = meeting_point(task["nodes"])
+    os.environ["OMP_NUM_THREADS"] = str(max(1, task["threads"]))
+    # The agent ends its ranks of these; those that ask for a checkpoint are passed on instead.
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = kept = "SIGINT,SIGHUP,SIGQUIT"
+    os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(_SHUTDOWN_SECONDS)
+    known = {"signals_to_handle": kept} if "signals_to_handle" in LaunchConfig.__dataclass_fields__ else {}
+    configuration = LaunchConfig(
+        min_nodes=task["nodes"],
+        max_nodes=task["nodes"],
+        nproc_per_node=task["ranks"],
+        run_id=place.name,
+        rdzv_backend="c10d",
+        rdzv_endpoint=place.endpoint,
+        rdzv_configs={"is_host": place.is_host},
+        local_addr=place.address,
+        max_restarts=task["restarts"],
+        **known,
+    )
+    try:
+        elastic_launch(configuration, sys.executable)("-m", "lingualift.train_worker", str(folder))
+    except ChildFailedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def run_rank(folder: Path) -> int:
+    """Train as one of the ranks; what the user can mend, or has to know, is left for the launcher to say."""
+    verdict = folder / _VERDICT
+    if verdict.is_file():
+        # Started again by the agent, behind a rank that said why it cannot go on.
+        return 0
+    try:
+        with listening():
+            run(TrainingJob(**read_json(folder / _JOB)["job"]))
+    except LingualiftError as error:
+        interrupted = isinstance(error, InterruptedTrainingError)
+        # All ranks stop alike; the first says so for them.
+        if not interrupted or os.environ.get("RANK", "0") == "0":
+            write_json({"message": str(error), "interrupted": interrupted}, verdict)
+        return 0 if interrupted else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_node(Path(sys.argv[1])))

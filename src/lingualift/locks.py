@@ -1,0 +1,153 @@
+"""A lock on a folder that a dead owner does not hold for ever."""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lingualift.errors import LingualiftError
+from lingualift.files import remove
+
+logger = logging.getLogger(__name__)
+HEARTBEAT = 20.0  # seconds between signs of life
+STALE = 180.0  # seconds without one after which an owner on another host counts as dead
+
+
+@contextlib.contextmanager
+def folder_lock(
+    folder: str | Path, *, patience: float = 600.0, heartbeat: float = HEARTBEAT, stale: float = STALE
+) -> Iterator[bool]:
+    """Hold ``folder`` alone; the lock is a file beside it, ``<folder>.lock``.
+
+    It names its owner's host, process and when that process began, and is touched every ``heartbeat`` seconds. An
+    owner on this host is dead if no such process runs, one on another host if its lock was not touched for ``stale``
+    seconds, by the clock of the file system. A dead owner's lock is taken over.
+
+    Args:
+        patience: seconds to wait for an owner that is alive.
+
+    Yields:
+        Whether another owner was waited for: it may have finished what this one was to do.
+
+    Raises:
+        LingualiftError: an owner that is alive has held it all the time.
+    """
+    path = Path(f"{folder}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    token = uuid.uuid4().hex
+    waited = _acquire(path, token, patience=patience, stale=stale)
+    done = threading.Event()
+    beating = threading.Thread(target=_beat, args=(path, token, heartbeat, done), daemon=True)
+    beating.start()
+    try:
+        yield waited
+    finally:
+        done.set()
+        beating.join()
+        if (_read(path) or {}).get("token") == token:
+            path.unlink(missing_ok=True)
+
+
+def _acquire(path: Path, token: str, *, patience: float, stale: float) -> bool:
+    start, waited = time.monotonic(), False
+    while not _claim(path, token):
+        owner = _read(path)
+        if owner is None or _is_dead(path, owner, stale):
+            _take_away(path, owner)
+            continue
+        who = f"process {owner.get('pid')} on {owner.get('host')}, since {owner.get('since')}"
+        if not waited:
+            logger.warning("%s is held by %s: waiting", path.with_suffix(""), who)
+            waited = True
+        if time.monotonic() - start >= patience:
+            raise LingualiftError(
+                f"{path.with_suffix('')} is being worked on by {who}: wait for it or end it. If there is no such "
+                f"process, remove {path}"
+            )
+        time.sleep(min(1.0, max(patience / 10, 0.01)))
+    return waited
+
+
+def _claim(path: Path, token: str) -> bool:
+    """Put the lock in place, whole, if there is none."""
+    process = psutil.Process()
+    owner = {
+        "host": socket.gethostname(),
+        "pid": process.pid,
+        "started": process.create_time(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "token": token,
+    }
+    part = path.with_name(f".{path.name}.{token}")
+    part.write_text(json.dumps(owner), encoding="utf-8")
+    try:
+        # A link is made or not made, on network file systems too; a file opened to be written is empty at first.
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    finally:
+        part.unlink()
+    return True
+
+
+def _take_away(path: Path, owner: dict[str, Any] | None) -> None:
+    """Remove a dead owner's lock, but not one that another process has put there meanwhile."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return
+    if _read(aside) != owner:
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, path)
+    elif owner is not None:
+        logger.warning("%s: its owner, process %s on %s, is dead; taken over", path, owner["pid"], owner["host"])
+    remove(aside)
+
+
+def _is_dead(path: Path, owner: dict[str, Any], stale: float) -> bool:
+    if owner.get("host") == socket.gethostname():
+        try:
+            # Process ids are used again: one that began at another time is another process.
+            return abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) > 1.0
+        except (psutil.NoSuchProcess, KeyError):
+            return True
+    try:
+        return _clock_of(path.parent) - path.stat().st_mtime > stale
+    except FileNotFoundError:
+        return False
+
+
+def _clock_of(folder: Path) -> float:
+    """The time by the file system, whose clock is not that of this host."""
+    probe = folder / f".clock.{uuid.uuid4().hex}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a lock says; None for one that says nothing, or is not there."""
+    try:
+        owner = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return owner if isinstance(owner, dict) else None
+
+
+def _beat(path: Path, token: str, heartbeat: float, done: threading.Event) -> None:
+    while not done.wait(heartbeat):
+        if (_read(path) or {}).get("token") == token:
+            with contextlib.suppress(OSError):
+                os.utime(path)

@@ -1,0 +1,220 @@
+"""How a training is spread over ranks, and checkpoints that go on with another number of them."""
+
+import argparse
+import contextlib
+import logging
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lingualift.configuration.models import Recipe
+from lingualift.files import remove
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+logger = logging.getLogger(__name__)
+SHARDED = ("zero1", "zero2", "zero3", "fsdp")  # what needs a process group, of one rank too
+_UNIVERSAL = "latest_universal"
+
+
+@dataclass(frozen=True)
+class World:
+    """The ranks that train together, as one of them sees it."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def highest(self, value: int) -> int:
+        """The highest of the values that all ranks give: what one of them knows, all act on."""
+        if self.size == 1:
+            return value
+        import torch
+
+        tensor = torch.tensor([value], dtype=torch.int64)
+        torch.distributed.all_reduce(tensor, torch.distributed.ReduceOp.MAX)
+        return int(tensor)
+
+    def total(self, values: list[float]) -> list[float]:
+        """The sums over all ranks."""
+        if self.size == 1:
+            return values
+        import torch
+
+        tensor = torch.tensor(values, dtype=torch.float64)
+        torch.distributed.all_reduce(tensor)
+        return tensor.tolist()
+
+    def told(self, value: Any) -> Any:
+        """What the first rank says, a small JSON-like value."""
+        if self.size == 1:
+            return value
+        import torch
+
+        values = [value]
+        torch.distributed.broadcast_object_list(values, src=0, device=torch.device("cpu"))
+        return values[0]
+
+    def gathered(self, value: Any) -> list[Any]:
+        """What each rank says, small JSON-like values."""
+        if self.size == 1:
+            return [value]
+        import torch
+
+        values: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(values, value)
+        return values
+
+    def meet(self) -> None:
+        """Wait until all ranks are here."""
+        self.highest(0)
+
+
+def join_world() -> World:
+    """Join the ranks that torchrun started; a world of one where it started none."""
+    if "WORLD_SIZE" not in os.environ:
+        return World()
+    import torch
+
+    if not torch.distributed.is_initialized():
+        gpu = torch.cuda.is_available()
+        if gpu:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        # gloo beside NCCL: what is agreed between the processes need not wait for the GPUs.
+        # And as long as the first rank may take to check, convert or write a large checkpoint alone.
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=timedelta(hours=2))
+    return World(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+def parallel_options(recipe: Recipe, *, universal: bool = False) -> dict[str, Any]:
+    """The part of transformers' training arguments that spreads a model over devices.
+
+    Args:
+        universal: DeepSpeed goes on from a checkpoint that was converted by :func:`fit_checkpoint`.
+    """
+    if recipe.parallelism in ("none", "ddp"):
+        # Every weight gets a gradient in each step: looking for those without costs time.
+        return {"ddp_find_unused_parameters": False}
+    if recipe.parallelism == "fsdp":
+        return {
+            "fsdp": True,
+            "fsdp_config": {
+                "version": 2,
+                "reshard_after_forward": True,
+                "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+                "state_dict_type": "SHARDED_STATE_DICT",
+                "cpu_offload": recipe.offload == "all",
+            },
+        }
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+        import deepspeed.ops
+
+        # Without GPUs DeepSpeed would compile a kernel for ranks of one host, for minutes at the first start, that
+        # two nodes on one host would take for their own. torch's operators do.
+        deepspeed.ops.__compatible_ops__ = {}
+    zero: dict[str, Any] = {"stage": int(recipe.parallelism[-1])}
+    if recipe.offload != "none":
+        zero["offload_optimizer"] = {"device": "cpu"}
+    if recipe.offload == "all":
+        zero["offload_param"] = {"device": "cpu"}
+    return {
+        "deepspeed": {
+            "zero_optimization": zero,
+            "zero_force_ds_cpu_optimizer": False,
+            "train_micro_batch_size_per_gpu": "auto",
+            "gradient_accumulation_steps": "auto",
+            "gradient_clipping": "auto",
+            "bf16": {"enabled": "auto"},
+            "checkpoint": {"load_universal": universal},
+        }
+    }
+
+
+def fit_checkpoint(checkpoint: Path, recipe: Recipe, world: World, *, written_by: int) -> bool:
+    """Make a checkpoint that some ranks wrote fit for another number of them.
+
+    FSDP's checkpoints are torch's distributed ones, which are laid out anew where they are read. DeepSpeed's hold a
+    part a rank: they are converted to its universal form (Lian et al. 2024), in the checkpoint's own folder.
+
+    Returns:
+        Whether the checkpoint is to be read in its universal form.
+    """
+    if not recipe.parallelism.startswith("zero") or written_by == world.size:
+        return False
+    if world.is_first and not (checkpoint / _UNIVERSAL).is_file():
+        logger.info("%s was written by %d ranks, these are %d: converting it", checkpoint, written_by, world.size)
+        _to_universal(checkpoint)
+    world.meet()
+    return True
+
+
+def _to_universal(checkpoint: Path) -> None:
+    from deepspeed.checkpoint import ds_to_universal
+
+    tag = (checkpoint / "latest").read_text(encoding="utf-8").strip()
+    target = checkpoint / f"{tag}_universal"
+    # What a conversion that was killed left.
+    remove(target)
+    options = argparse.Namespace(
+        input_folder=str(checkpoint / tag),
+        output_folder=str(target),
+        num_extract_workers=1,
+        num_merge_workers=1,
+        keep_temp_folder=False,
+        strict=True,
+        # transformers' Trainer does not write the account that only models with unlike layers need.
+        inject_missing_state=True,
+    )
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        ds_to_universal.main(options)
+
+
+def load_weights(model: "PreTrainedModel", checkpoint: Path, recipe: Recipe) -> None:
+    """Read the weights of a checkpoint of any number of ranks into a model on the CPU, in this process alone.
+
+    Args:
+        model: as it was before training; with adapters, those are what is read.
+    """
+    if recipe.parallelism == "fsdp":
+        import torch.distributed.checkpoint as dcp
+
+        state = _adapters_of(model) if recipe.lora else model.state_dict()
+        dcp.load({"model": state}, checkpoint_id=checkpoint / "pytorch_model_fsdp_0", no_dist=True)
+        return
+    if recipe.parallelism in SHARDED:
+        from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
+
+        state = get_fp32_state_dict_from_zero_checkpoint(
+            str(checkpoint), exclude_frozen_parameters=recipe.lora is not None
+        )
+    else:
+        from safetensors.torch import load_file
+
+        pattern = "adapter_model*.safetensors" if recipe.lora else "model*.safetensors"
+        state = {name: value for path in checkpoint.glob(pattern) for name, value in load_file(path).items()}
+        if recipe.lora:
+            from peft import set_peft_model_state_dict
+
+            set_peft_model_state_dict(model, state)
+            return
+    problems = model.load_state_dict(state, strict=False)
+    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
+    lost = [name for name in problems.missing_keys if name not in tied and (not recipe.lora or "lora_" in name)]
+    if lost or problems.unexpected_keys:
+        raise RuntimeError(f"{checkpoint}: weights missing {lost[:3]}, not known {problems.unexpected_keys[:3]}")
+
+
+def _adapters_of(model: "PreTrainedModel") -> dict[str, Any]:
+    """A model's adapters, by the names that checkpoints have for them."""
+    from peft import get_peft_model_state_dict
+
+    return get_peft_model_state_dict(model)

@@ -1,0 +1,333 @@
+"""transformers' Trainer with what long runs need: an account of each step, checkpoints of all ranks, held-out loss."""
+
+import contextlib
+import errno
+import json
+import logging
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import DistributedType, PartialState
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+
+from lingualift.blocks import IGNORED, PackedBlocks, collate
+from lingualift.checkpoints import checksums, files_of, rotate, seal, step_of
+from lingualift.configuration.models import Evaluation, Recipe
+from lingualift.errors import LingualiftError
+from lingualift.files import read_json, remove, write_json
+from lingualift.interruptions import Stops
+from lingualift.parallelism import SHARDED, World
+
+logger = logging.getLogger(__name__)
+RUN = "run.json"  # of a checkpoint: the ranks that wrote it, and the losses that no line of the log has yet
+
+
+class BlockTrainer(Trainer):
+    """transformers' Trainer over packed blocks.
+
+    Args:
+        data: the blocks; also those held out.
+        recipe: how to train.
+        world: the ranks.
+        resumed: the checkpoint that training goes on from.
+    """
+
+    def __init__(
+        self, *args: Any, data: PackedBlocks, recipe: Recipe, world: World, resumed: Path | None = None, **kwargs: Any
+    ) -> None:
+        self.data, self.recipe, self.world = data, recipe, world
+        super().__init__(*args, train_dataset=data, data_collator=collate, **kwargs)
+        self.block, self.data_seconds, self.checkpoint_seconds = data.manifest["block"], 0.0, 0.0
+        self._losses: list[tuple[int, torch.Tensor]] = []
+        # A checkpoint at a step without a line of the log: the sum and number of the losses since the last line.
+        self._unlogged = read_run(resumed)["unlogged"] if resumed else [0.0, 0]
+        self._line = step_of(resumed) if resumed else 0
+
+    def create_accelerator_and_postprocess(self) -> None:
+        if self.recipe.parallelism == "fsdp" and not torch.cuda.is_available():
+            # accelerate takes FSDP for a thing of GPUs, and would quietly lay DDP on; torch runs it over gloo as well.
+            _ = self.args.device
+            PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+        super().create_accelerator_and_postprocess()
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        batch = super().get_batch_samples(*args, **kwargs)
+        self.data_seconds += time.perf_counter() - start
+        return batch
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = super().training_step(*args, **kwargs)
+        # Not looked at before the next line of the log: that would wait for the device in each step.
+        self._losses.append((self.state.global_step + 1, loss))
+        return loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs:
+            total, steps = self._unlogged
+            if steps:
+                # What was summed up before the checkpoint that this run went on from belongs to this line too.
+                now = self.state.global_step - self._line
+                logs["loss"] = (total + logs["loss"] * now) / (steps + now)
+            self._unlogged, self._line = [0.0, 0], self.state.global_step
+        super().log(logs, *args, **kwargs)
+        if "loss" in logs:
+            self._refuse_infinite(logs["loss"], logs.get("grad_norm") or 0.0)
+            self._losses.clear()
+
+    def _refuse_infinite(self, *values: float) -> None:
+        """Stop, on all ranks, where one of these values, the same on all of them, is not finite."""
+        if all(map(math.isfinite, values)):
+            return
+        never = self.state.max_steps + 1
+        own = min((step for step, loss in self._losses if not math.isfinite(loss.item())), default=never)
+        step = -self.world.highest(-own)
+        name, step = ("loss", step) if step < never else ("gradient", self.state.global_step)
+        numbers = self.data.numbers_of_step(step)
+        shown = ", ".join(map(str, numbers[:32])) + (", …" if len(numbers) > 32 else "")
+        raise LingualiftError(
+            f"the {name} is not finite at step {step} of {self.state.max_steps}: training stopped; the checkpoints "
+            f"before it are kept in {self.args.output_dir}. Lower the learning rate, or look at the blocks of that "
+            f"step, numbers {shown}"
+        )
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and self.is_deepspeed_enabled and self.deepspeed.load_universal_checkpoint():
+            # Of Adam's state, DeepSpeed's universal form of stage 3 loses the number of steps.
+            optimizer = self.deepspeed.optimizer.optimizer
+            for values in optimizer.state.values():
+                step = torch.as_tensor(values.get("step", 0.0), dtype=torch.float32)
+                values["step"] = torch.full_like(step, self.state.global_step)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        if self.is_deepspeed_enabled:
+            # DeepSpeed's own checkpoint holds the weights: they are not gathered a second time.
+            Path(output_dir or self.args.output_dir).mkdir(parents=True, exist_ok=True)
+            return
+        super().save_model(output_dir, _internal_call)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        start = time.perf_counter()
+        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        unlogged = self._pending()
+        self._refuse_infinite(unlogged[0])
+        if self.world.is_first:
+            # What a run with another end left there.
+            remove(checkpoint)
+        self.world.meet()
+        said = "was removed, those before it are kept: training goes on from the newest"
+        with saying_if_full(checkpoint.parent, f"checkpoint {checkpoint} could not be written and {said}"):
+            try:
+                super()._save_checkpoint(*args, **kwargs)
+                self._seal(checkpoint, unlogged)
+            except Exception:
+                shutil.rmtree(checkpoint, ignore_errors=True)
+                raise
+        self.checkpoint_seconds = time.perf_counter() - start
+        logger.info("%s written in %.1f s", checkpoint, self.checkpoint_seconds)
+
+    def _pending(self) -> list[float]:
+        """The sum and number of the losses that no line of the log has yet, over all ranks."""
+        total, steps = self._unlogged
+        now = self.state.global_step - self._line
+        if not now:
+            return [total, steps]
+        return [total + self.world.total([self._tr_loss.item()])[0] / self.world.size, steps + now]
+
+    def _seal(self, checkpoint: Path, unlogged: list[float]) -> None:
+        if self.world.is_first:
+            content = {"ranks": self.world.size, "parallelism": self.recipe.parallelism, "unlogged": unlogged}
+            write_json(content, checkpoint / RUN)
+        # All ranks have written before any file is looked at, and each looks at a part of the files. A network file
+        # system may show a rank its own files before those of others: the names are gathered first.
+        self.world.meet()
+        names = sorted({name for seen in self.world.gathered(files_of(checkpoint)) for name in seen})
+        parts = self.world.gathered(checksums(checkpoint, names[self.world.rank :: self.world.size]))
+        if self.world.is_first:
+            seal(checkpoint, {name: value for part in parts for name, value in part.items()})
+            best = self.state.best_global_step if keeps_best(self.recipe) else None
+            rotate(checkpoint.parent, keep=self.recipe.keep_checkpoints, best=best)
+        self.world.meet()
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The mean loss of a learnt token of the blocks held out, whatever the number of ranks."""
+        loss = self._held_out_loss()
+        if self.state.best_metric is None or loss < self.state.best_metric:
+            self.state.best_metric, self.state.best_global_step = loss, self.state.global_step
+        metrics = {"held_out_loss": loss}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _held_out_loss(self) -> float:
+        at_once, size = self.args.per_device_train_batch_size, self.world.size
+        model = self.model_wrapped if self.recipe.parallelism in SHARDED else self.model
+        model.eval()
+        sums = [0.0, 0.0]
+        # Of the ranks, each runs the model as often as every other: where the weights are shared out, all have to.
+        for start in range(0, self.data.num_held_out, at_once * size):
+            first = start + self.world.rank * at_once
+            places = range(first, first + at_once)
+            blocks = [self.data.held_out_block(min(place, self.data.num_held_out - 1)) for place in places]
+            for place, block in zip(places, blocks, strict=True):
+                if place >= self.data.num_held_out:
+                    block["labels"] = torch.full_like(block["labels"], IGNORED)
+            batch = self._prepare_inputs(collate(blocks))
+            with torch.no_grad(), self.compute_loss_context_manager():
+                one = torch.ones((), device=batch["labels"].device)
+                # The loss is a sum over tokens, divided by this number.
+                sums[0] += float(model(**batch, num_items_in_batch=one).loss)
+            sums[1] += int((batch["labels"][:, 1:] != IGNORED).sum())
+        total, count = self.world.total(sums)
+        return total / max(count, 1)
+
+
+class StopInTime(TrainerCallback):
+    """Has training write a checkpoint and stop, on all ranks, where one of them is told to."""
+
+    def __init__(self, stops: Stops, trainer: BlockTrainer) -> None:
+        self.stops, self.trainer, self.reason = stops, trainer, None
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        reason = self.stops.step_done()
+        if self.trainer.world.highest(reason is not None) and state.global_step < state.max_steps:
+            self.reason = reason or "another rank was told to stop"
+            control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        self.stops.checkpoint_done(self.trainer.checkpoint_seconds)
+
+
+class HoldOut(TrainerCallback):
+    """Has the loss on held-out blocks measured, the best weights written at once, and training end in time."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step % self.evaluation.every == 0 or state.global_step >= state.max_steps:
+            control.should_evaluate = True
+
+    def on_evaluate(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.evaluation.keep == "best" and state.best_global_step == state.global_step:
+            control.should_save = True
+        if out_of_patience(self.evaluation, state):
+            logger.info("the held-out loss has not fallen below that of step %d: training ends", state.best_global_step)
+            control.should_save = control.should_training_stop = True
+
+
+def out_of_patience(evaluation: Evaluation | None, state: TrainerState) -> bool:
+    """Whether the held-out loss has not fallen for as many evaluations as the recipe waits.
+
+    Counted in the log that checkpoints hold: a resumed run ends where an unbroken one does.
+    """
+    if evaluation is None or evaluation.patience is None:
+        return False
+    steps = [entry["step"] for entry in state.log_history if "held_out_loss" in entry]
+    return sum(step > state.best_global_step for step in steps) >= evaluation.patience
+
+
+def keeps_best(recipe: Recipe) -> bool:
+    """Whether the weights of the lowest held-out loss are the trained model."""
+    return recipe.evaluation is not None and recipe.evaluation.keep == "best"
+
+
+class JsonLog(TrainerCallback):
+    """Writes loss, learning rate, tokens/s, data-wait share and memory as JSON lines."""
+
+    def __init__(self, path: Path, trainer: BlockTrainer) -> None:
+        self.path, self.trainer = path, trainer
+        self._time, self._step, self._waited = time.perf_counter(), 0, 0.0
+
+    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        self._time, self._step = time.perf_counter(), state.global_step
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        # No checkpoint is written behind a loss that is not finite.
+        if control.should_save:
+            control.should_log = True
+
+    def on_log(self, args: TrainingArguments, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if not state.is_world_process_zero or not logs or not {"loss", "held_out_loss"} & set(logs):
+            return
+        line: dict[str, Any] = {"step": state.global_step, "steps": state.max_steps}
+        if "held_out_loss" in logs:
+            line["held_out_loss"] = logs["held_out_loss"]
+        else:
+            line |= self._account(args, state, logs)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _account(self, args: TrainingArguments, state: Any, logs: dict[str, Any]) -> dict[str, Any]:
+        now, waited = time.perf_counter(), self.trainer.data_seconds
+        seconds = max(now - self._time, 1e-9)
+        tokens = (state.global_step - self._step) * self.trainer.block * args.train_batch_size
+        tokens *= args.gradient_accumulation_steps * args.world_size
+        line = {
+            "loss": logs["loss"],
+            "grad_norm": logs.get("grad_norm"),
+            "learning_rate": logs.get("learning_rate"),
+            "tokens_per_second": round(tokens / seconds, 1),
+            "data_wait_share": round((waited - self._waited) / seconds, 4),
+            "memory_mb": _memory_mb(),
+        }
+        self._time, self._step, self._waited = now, state.global_step, waited
+        if self.trainer.checkpoint_seconds:
+            # Of the newest checkpoint, which is behind the line before.
+            line["checkpoint_seconds"], self.trainer.checkpoint_seconds = (
+                round(self.trainer.checkpoint_seconds, 3),
+                0.0,
+            )
+        return line
+
+
+def read_run(checkpoint: Path) -> dict[str, Any]:
+    """By how many ranks a checkpoint was written, and what was not logged yet; one of a former version by one rank."""
+    path = checkpoint / RUN
+    return read_json(path) if path.is_file() else {"ranks": 1, "unlogged": [0.0, 0]}
+
+
+@contextlib.contextmanager
+def saying_if_full(folder: Path, consequence: str) -> Iterator[None]:
+    """Say so where writing fails for want of space in ``folder``.
+
+    Raises:
+        LingualiftError: the disk is full, and what comes of it.
+    """
+    try:
+        yield
+    except LingualiftError:
+        raise
+    except Exception as error:
+        if not _is_full(error, folder):
+            raise
+        raise LingualiftError(
+            f"the disk is full: {consequence}. Free some space in {folder} and start again"
+        ) from error
+
+
+def _is_full(error: BaseException, folder: Path) -> bool:
+    """Whether an error in writing comes from a full disk or quota: each library has its own way to say so."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "No space left on device" in str(seen) or "os error 28" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    # torch's writer of archives says only that writing failed.
+    return isinstance(error, RuntimeError | OSError) and shutil.disk_usage(folder).free < 2**20
+
+
+def _memory_mb() -> int:
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated() / 2**20)
+    import psutil
+
+    return int(psutil.Process().memory_info().rss / 2**20)

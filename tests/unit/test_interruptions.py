@@ -1,0 +1,97 @@
+"""Stopping in time: by signal, by the clock."""
+
+import os
+import signal
+
+import pytest
+
+from lingualift import interruptions
+from lingualift.interruptions import Stops, end_of_job, listening
+
+
+class Clock:
+    """A time that tests set."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_it_stops_while_a_checkpoint_can_still_be_written() -> None:
+    """By hand: 10,000 s; steps of 100 s, 400 s a checkpoint, a minute: 2 x 100 + 2 x 400 + 60 = 1,060 s before."""
+    clock = Clock()
+    stops = Stops(11_000.0, clock=clock)
+    stops.checkpoint_done(400)
+    stopped = None
+    while stopped is None:
+        clock.now += 100
+        stopped = stops.step_done()
+    assert stops.margin == pytest.approx(1060, rel=0.01)
+    # 9,940 is the first moment with less than that to go; steps end at whole hundreds.
+    assert clock.now == 10_000
+    assert stopped == "1000 s are left of the job's time"
+
+
+def test_a_checkpoint_is_part_of_no_step() -> None:
+    clock = Clock()
+    stops = Stops(10_000.0, clock=clock)
+    clock.now += 10
+    assert stops.step_done() is None
+    clock.now += 500
+    stops.checkpoint_done(500)
+    clock.now += 10
+    assert stops.step_done() is None
+    assert (stops.stepping, stops.writing) == (10, 500)
+
+
+def test_a_short_job_is_not_all_margin() -> None:
+    clock = Clock()
+    assert Stops(1100.0, clock=clock).safety == 10
+    assert Stops(1e6, clock=clock).safety == 60
+
+
+def test_no_limit_no_stop() -> None:
+    clock = Clock()
+    stops = Stops(None, clock=clock)
+    clock.now += 1e9
+    assert stops.step_done() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_stops_and_is_forgotten_behind_the_training(number: signal.Signals) -> None:
+    stops = Stops(None)
+    before = signal.getsignal(number)
+    with listening():
+        with listening():
+            assert stops.step_done() is None
+            os.kill(os.getpid(), number)
+        # Heard by the inner one, known to the outer.
+        assert stops.step_done() == f"told to by {number.name}"
+    assert stops.step_done() is None
+    assert signal.getsignal(number) is before
+
+
+@pytest.fixture
+def _no_slurm(monkeypatch):
+    for name in ("SLURM_JOB_ID", "SLURM_JOB_END_TIME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("_no_slurm")
+def test_end_of_a_job(monkeypatch, tmp_path) -> None:
+    assert end_of_job() is None
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("TZ", "UTC")
+    interruptions.time.tzset()
+    squeue = tmp_path / "squeue"
+    squeue.write_text('#!/bin/sh\n[ "$2 $3" = "--jobs 17" ] && echo 2026-11-21T12:30:00\n')
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert end_of_job() == 1795264200
+    monkeypatch.delenv("TZ")
+    interruptions.time.tzset()
+    squeue.write_text("#!/bin/sh\necho N/A\n")
+    assert end_of_job() is None
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1234")
+    assert end_of_job() == 1234.0

@@ -1,0 +1,231 @@
+"""Starting a training: here, as ranks of one machine, as ranks of several nodes; through dead ranks and signals."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+import torch
+
+from lingualift import launching
+from lingualift.checkpoints import step_of
+from lingualift.configuration.models import Recipe
+from lingualift.errors import LingualiftError
+from lingualift.files import read_json, write_json
+from lingualift.interruptions import InterruptedTrainingError
+from lingualift.launching import TrainingJob, launch, ranks_of, run_rank
+from lingualift.training import LOG, load_model
+
+RECIPE = {"learning_rate": 1e-2, "batch": 4, "epochs": 1000, "max_steps": 120, "precision": "float32"}
+
+
+def _job(folder: Path, **recipe) -> TrainingJob:
+    return TrainingJob(
+        blocks="blocks",
+        recipe={**RECIPE, **recipe},
+        out=str(folder / "model"),
+        state=str(folder / "state"),
+        seed=1,
+        scratch={"hidden": 32},
+        settings={"model": "small"},
+    )
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list:
+    """What would have been started, instead of it."""
+    found: list = []
+
+    def made(job: TrainingJob) -> None:
+        recipe = Recipe.model_validate(job.recipe).model_dump(mode="json")
+        write_json({"settings": job.settings, "seed": job.seed, "recipe": recipe}, Path(job.out) / "manifest.json")
+
+    monkeypatch.setattr(launching, "run", lambda job: (found.append("here"), made(job)))
+    monkeypatch.setattr(
+        launching, "_run_ranks", lambda job, *, nodes, ranks, **_: (found.append((nodes, ranks)), made(job))
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("recipe", "srun", "where"),
+    [
+        ({}, None, "here"),
+        ({"parallelism": "ddp"}, None, "here"),
+        # A process group of one: its checkpoints are those of several.
+        ({"parallelism": "zero2"}, None, (1, 1)),
+        ({"parallelism": "ddp", "devices": 2}, None, (1, 2)),
+        ({"parallelism": "fsdp", "devices": 2, "nodes": 2}, ["srun"], (2, 2)),
+        # On a laptop, the recipe of a cluster.
+        ({"parallelism": "fsdp", "devices": 2, "nodes": 2}, None, (1, 2)),
+    ],
+)
+def test_where_a_training_runs(tmp_path, started, recipe, srun, where) -> None:
+    assert launch(_job(tmp_path, **recipe), srun=srun)["seed"] == 1
+    assert started == [where]
+    assert not (tmp_path / "state.lock").exists()
+
+
+def test_no_more_ranks_than_gpus(monkeypatch) -> None:
+    recipe = Recipe.model_validate({**RECIPE, "parallelism": "ddp", "devices": 4})
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert ranks_of(recipe) == 2
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert ranks_of(recipe) == 4
+
+
+def test_what_another_process_made_meanwhile_is_not_made_again(tmp_path, started, monkeypatch) -> None:
+    monkeypatch.setattr(launching, "folder_lock", lambda folder: contextlib.nullcontext(True))
+    launch(_job(tmp_path))
+    launch(_job(tmp_path))
+    assert started == ["here"]
+    # Another recipe is another model.
+    launch(_job(tmp_path, learning_rate=1e-3))
+    assert started == ["here", "here"]
+
+
+def test_a_command_is_told_to_stop_by_the_signal_that_srun_passes_on(caplog) -> None:
+    script = 'trap "echo told; exit 7" USR1; kill -TERM $PPID; while true; do sleep 0.05; done'
+    before = signal.getsignal(signal.SIGTERM)
+    with caplog.at_level("INFO"):
+        assert launching._follow(["bash", "-c", script], dict(os.environ)) == 7
+    assert caplog.messages[-1] == "told"
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(LingualiftError, match="no-such-srun: no such command"):
+        launching._follow(["no-such-srun"], {})
+
+
+@pytest.mark.parametrize("kind", [LingualiftError, InterruptedTrainingError])
+def test_what_a_rank_says_is_what_the_launcher_says(tmp_path, monkeypatch, kind) -> None:
+    """A rank says it in a file; one that is started again behind that does nothing."""
+    job, calls = _job(tmp_path, parallelism="ddp", devices=2), []
+
+    def run(job: TrainingJob) -> None:
+        calls.append(job)
+        raise kind("as it is")
+
+    def follow(command: list[str], environment: dict[str, str]) -> int:
+        folder = Path(command[-1])
+        assert run_rank(folder) == (0 if kind is InterruptedTrainingError else 1)
+        assert run_rank(folder) == 0
+        return 0
+
+    monkeypatch.setattr(launching, "run", run)
+    monkeypatch.setattr(launching, "_follow", follow)
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(kind, match="as it is"):
+        launch(job)
+    assert calls == [job]
+    assert not list(tmp_path.iterdir())
+
+
+def test_ranks_that_end_without_a_word(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(launching, "_follow", lambda *_: 1)
+    with pytest.raises(LingualiftError, match=r"ended with status 1.*goes on from the newest checkpoint"):
+        launch(_job(tmp_path, parallelism="ddp", devices=2))
+
+
+# The real thing
+
+_SRUN = """#!/bin/bash
+# As srun does: the command once a node, and SIGUSR1 passed on.
+while [[ $1 == --* ]]; do [[ $1 == --nodes=* ]] && nodes=${1#*=}; shift; done
+trap 'kill -USR1 "${pids[@]}"' USR1
+for ((node = 0; node < nodes; node++)); do SLURM_NODEID=$node "$@" & pids+=($!); done
+status=0
+for pid in "${pids[@]}"; do
+    wait $pid; code=$?
+    while kill -0 $pid 2>/dev/null; do wait $pid; code=$?; done
+    ((code)) && status=$code
+done
+exit $status
+"""
+
+_LAUNCHER = """
+import json, sys
+from lingualift.joblog import job_logging
+from lingualift.launching import TrainingJob, launch
+job, srun, log = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
+with job_logging(log):
+    launch(TrainingJob(**job), srun=[srun] if srun else None, threads=1)
+"""
+
+
+def _until(condition: Callable[[], object], process: subprocess.Popen, log: Path) -> None:
+    while not condition():
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.02)
+
+
+def _workers(process: subprocess.Popen) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        # One that has just ended has no command any more.
+        with contextlib.suppress(psutil.Error):
+            found += [child] * ("lingualift.train_worker" in child.cmdline())
+    return found
+
+
+@pytest.mark.slow
+def test_two_nodes_through_a_dead_rank_and_a_signal_and_on_with_one_process(tmp_path, monkeypatch) -> None:
+    tokenizer = tiny.tokenizer(tmp_path / "tokenizer")
+    blocks = tiny.text_blocks(tmp_path / "blocks", tokenizer, tiny.sentences(120, seed=5))
+    srun = tmp_path / "srun"
+    srun.write_text(_SRUN)
+    srun.chmod(0o755)
+    # An own number of the job, for a port of its own.
+    for name, value in {"JOB_ID": os.getpid(), "STEP_ID": 0, "STEP_NODELIST": "localhost,localhost"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    monkeypatch.delenv("SLURMD_NODENAME", raising=False)
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 100_000))
+
+    def job(name: str, **recipe) -> TrainingJob:
+        given = {"blocks": str(blocks), "tokenizer": str(tmp_path / "tokenizer")}
+        steps = {"checkpoint_every": 10, "log_every": 5, "parallelism": "ddp", "keep_checkpoints": 3}
+        values = asdict(_job(tmp_path / name, **steps, **recipe))
+        return TrainingJob(**{**values, **given, "scratch": tiny.scratch().model_dump(mode="json")})
+
+    log = tmp_path / "log"
+    broken = json.dumps(asdict(job("broken", nodes=2)))
+    process = subprocess.Popen([sys.executable, "-c", _LAUNCHER, broken, str(srun), str(log)])
+    try:
+        _until(lambda: list(tmp_path.glob("broken/state/*/checkpoint-*/complete.json")), process, log)
+        first = _workers(process)
+        assert len(first) == 2
+        first[0].kill()
+        # All ranks start again, within the job, and get further than they were.
+        _until(lambda: (new := _workers(process)) and not set(new) & set(first), process, log)
+        reached = max(map(step_of, tmp_path.glob("broken/state/*/checkpoint-*")))
+        _until(
+            lambda: max(map(step_of, tmp_path.glob("broken/state/*/checkpoint-*")), default=0) > reached, process, log
+        )
+        left = _workers(process)
+        process.terminate()
+        assert process.wait() == InterruptedTrainingError.status, log.read_text()
+    finally:
+        process.kill()
+    assert "training stopped at step" in log.read_text().splitlines()[-1]
+    # What is gone, or only waits to be counted.
+    assert not [worker for worker in left if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
+    assert not (tmp_path / "broken/model").exists()
+    made = launch(job("broken"))
+    whole = launch(job("whole"))
+    assert made["counts"] == whole["counts"]
+    losses = [
+        {line["step"]: line["loss"] for line in map(json.loads, (tmp_path / name / "model" / LOG).open())}
+        for name in ("broken", "whole")
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+    one, other = (load_model(tmp_path / name / "model").state_dict() for name in ("broken", "whole"))
+    for name, value in one.items():
+        assert torch.allclose(value, other[name], atol=2e-3), name
+    assert read_json(tmp_path / "broken/model/manifest.json")["counts"]["steps"] == 120

@@ -1,0 +1,137 @@
+"""One owner at a time, and none that is dead."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lingualift.errors import LingualiftError
+from lingualift.locks import folder_lock
+
+_HOLDER = """
+import sys, time
+from lingualift.locks import folder_lock
+with folder_lock(sys.argv[1], patience=60):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def _holder(folder: Path, seconds: float) -> subprocess.Popen:
+    process = subprocess.Popen([sys.executable, "-c", _HOLDER, str(folder), str(seconds)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+def _write(folder: Path, *, age: float = 0.0, **owner) -> Path:
+    path = Path(f"{folder}.lock")
+    owner = {"host": "elsewhere", "pid": 1, "started": 0.0, "since": "then", "token": "theirs", **owner}
+    path.write_text(json.dumps(owner))
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def test_a_lock_is_gone_behind_its_owner_also_after_an_error(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "state") as waited:
+        assert not waited
+        assert json.loads((tmp_path / "state.lock").read_text())["pid"] == os.getpid()
+    with pytest.raises(ZeroDivisionError), folder_lock(tmp_path / "state"):
+        _ = 1 / 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_owner_that_lives_is_named(tmp_path: Path) -> None:
+    holder = _holder(tmp_path / "state", 60)
+    try:
+        with pytest.raises(LingualiftError, match=rf"is being worked on by process {holder.pid} on"):
+            folder_lock(tmp_path / "state", patience=0.1).__enter__()
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_an_owner_that_ends_is_waited_for(tmp_path: Path) -> None:
+    holder = _holder(tmp_path / "state", 0.5)
+    with folder_lock(tmp_path / "state", patience=60) as waited:
+        assert waited
+    assert holder.wait() == 0
+
+
+def test_an_owner_that_was_killed_holds_nothing(tmp_path: Path) -> None:
+    holder = _holder(tmp_path / "state", 60)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / "state.lock").is_file()
+    with folder_lock(tmp_path / "state", patience=0) as waited:
+        assert not waited
+
+
+@pytest.mark.parametrize("off", [0.0, 500.0])
+def test_a_process_of_the_same_number_is_not_the_owner(tmp_path: Path, off: float) -> None:
+    """The process that has the number now began at another time than the owner."""
+    started = psutil.Process().create_time() - off
+    _write(tmp_path / "state", host=socket.gethostname(), pid=os.getpid(), started=started)
+    if off:
+        with folder_lock(tmp_path / "state", patience=0):
+            pass
+    else:
+        with pytest.raises(LingualiftError, match="being worked on"):
+            folder_lock(tmp_path / "state", patience=0).__enter__()
+
+
+def test_an_owner_elsewhere_is_dead_when_it_gives_no_sign_of_life(tmp_path: Path) -> None:
+    _write(tmp_path / "state", age=100)
+    with pytest.raises(LingualiftError, match="process 1 on elsewhere, since then"):
+        folder_lock(tmp_path / "state", patience=0, stale=200).__enter__()
+    with folder_lock(tmp_path / "state", patience=0, stale=50):
+        pass
+
+
+def test_the_owner_gives_signs_of_life(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "state", heartbeat=0.02):
+        path = tmp_path / "state.lock"
+        os.utime(path, (1.0, 1.0))
+        deadline = time.monotonic() + 60
+        while path.stat().st_mtime < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert path.stat().st_mtime > 2
+
+
+def test_a_lock_that_was_taken_over_is_left_to_its_new_owner(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "state"):
+        path = _write(tmp_path / "state")
+    assert json.loads(path.read_text())["token"] == "theirs"
+
+
+def test_a_broken_lock_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "state.lock").write_text("")
+    with folder_lock(tmp_path / "state", patience=0):
+        pass
+
+
+_TURN = """
+import sys, time
+from lingualift.locks import folder_lock
+with folder_lock(sys.argv[1], patience=120):
+    for word in ("in", "out"):
+        with open(sys.argv[2], "a") as file:
+            file.write(word + "\\n")
+        time.sleep(0.02)
+"""
+
+
+def test_processes_take_turns(tmp_path: Path) -> None:
+    # A dead owner's lock is there: all of them see it at once, one takes it over.
+    _write(tmp_path / "state", host=socket.gethostname(), pid=2**22 + 1)
+    command = [sys.executable, "-c", _TURN, str(tmp_path / "state"), str(tmp_path / "turns")]
+    processes = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert (tmp_path / "turns").read_text().split() == ["in", "out"] * 4

@@ -1,0 +1,203 @@
+"""Training through signals, the end of a job's time, a full disk: each ends with the weights of an unbroken run."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from ranks import train_ranks
+
+from lingualift import training
+from lingualift.blocks import PackedBlocks
+from lingualift.checkpoints import newest_valid
+from lingualift.errors import LingualiftError
+from lingualift.interruptions import InterruptedTrainingError
+from lingualift.tokenization import load_tokenizer
+from lingualift.trainer import BlockTrainer
+from lingualift.training import LOG, train
+
+SEED = 3
+RECIPE = {"epochs": 10, "max_steps": 14, "checkpoint_every": 5, "log_every": 4, "schedule": "cosine"}
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("given")
+    tokenizer = tiny.tokenizer(folder / "tokenizer")
+    tiny.text_blocks(folder / "blocks", tokenizer, tiny.sentences(60, seed=5))
+    return folder
+
+
+def _train(given: Path, out: Path, *, state: Path | None = None, world=None, **recipe) -> list[dict]:
+    train(
+        blocks=given / "blocks",
+        tokenizer=load_tokenizer(given / "tokenizer"),
+        recipe=tiny.recipe(**{**RECIPE, **recipe}),
+        out=out / "model",
+        state=state or out / "state",
+        seed=SEED,
+        scratch=tiny.scratch(),
+        world=world,
+    )
+    return _log(out)
+
+
+def _log(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "model" / LOG).read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def unbroken(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("unbroken")
+    _train(given, out)
+    return out
+
+
+def _same_run(out: Path, unbroken: Path) -> None:
+    one, other = (folder / "model" / "model.safetensors" for folder in (out, unbroken))
+    assert one.read_bytes() == other.read_bytes()
+    logs = [{line["step"]: line["loss"] for line in _log(folder)} for folder in (out, unbroken)]
+    # Steps before and behind the break that share a line are summed up apart.
+    assert logs[0] == pytest.approx(logs[1], abs=1e-6)
+    assert list(logs[0]) == list(logs[1]) == [1, 4, 5, 8, 10, 12, 14]
+
+
+def _at(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Do something to the loss of a step."""
+    original = BlockTrainer.compute_loss
+
+    def compute_loss(self, *args, **kwargs):
+        loss = original(self, *args, **kwargs)
+        return act(loss) if self.state.global_step + 1 == step else loss
+
+    monkeypatch.setattr(BlockTrainer, "compute_loss", compute_loss)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_stops_behind_the_step(given, tmp_path, unbroken, monkeypatch, number) -> None:
+    def send(loss: torch.Tensor) -> torch.Tensor:
+        os.kill(os.getpid(), number)
+        return loss
+
+    with monkeypatch.context() as patch:
+        _at(patch, 7, send)
+        with pytest.raises(InterruptedTrainingError, match=rf"stopped at step 7 of 14, told to by {number.name}"):
+            _train(given, tmp_path)
+    (state,) = (tmp_path / "state").iterdir()
+    assert newest_valid(state) == state / "checkpoint-7"
+    assert not (tmp_path / "model").exists()
+    _train(given, tmp_path)
+    _same_run(tmp_path, unbroken)
+
+
+def test_the_end_of_the_time_stops_and_each_retry_goes_on(given, tmp_path, unbroken, monkeypatch) -> None:
+    """With no time left, a step a job."""
+    monkeypatch.setattr(training, "end_of_job", time.time)
+    stopped = []
+    for _ in range(13):
+        with pytest.raises(InterruptedTrainingError, match="0 s are left of the job's time") as caught:
+            _train(given, tmp_path)
+        stopped.append(int(str(caught.value).split()[4]))
+    assert stopped == list(range(1, 14))
+    # Behind the last step there is nothing to stop for.
+    _train(given, tmp_path)
+    _same_run(tmp_path, unbroken)
+
+
+def _mount(folder: Path, options: str) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True, capture_output=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        _mount(folder, "size=1k")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*"))
+
+
+# Into the weights, the optimiser's state, and all but the last files.
+@pytest.mark.parametrize("room", [1.1, 1.6, 1.97])
+def test_a_full_disk_leaves_the_checkpoint_before(given, tmp_path, unbroken, monkeypatch, small_disk, room) -> None:
+    with monkeypatch.context() as patch:
+        _at(patch, 7, lambda loss: os.kill(os.getpid(), signal.SIGTERM) or loss)
+        with pytest.raises(InterruptedTrainingError):
+            _train(given, tmp_path / "trial")
+    (checkpoint,) = (tmp_path / "trial/state").glob("*/checkpoint-5")
+    subprocess.run(["mount", "-o", f"remount,size={int(_size(checkpoint) * room)}", str(small_disk)], check=True)
+    with pytest.raises(LingualiftError, match=r"disk is full: checkpoint .*/checkpoint-10 could not be written"):
+        _train(given, tmp_path, state=small_disk / "state")
+    (state,) = (small_disk / "state").iterdir()
+    assert {path.name for path in state.glob("checkpoint-*")} == {"checkpoint-5"}
+    assert newest_valid(state) == state / "checkpoint-5"
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    _train(given, tmp_path, state=small_disk / "state")
+    _same_run(tmp_path, unbroken)
+
+
+def _spoil(given: Path, out: Path, *, world, rank: int) -> None:
+    """Training whose loss at step 7 is not finite, on one of the ranks: all of them say the same."""
+    original = BlockTrainer.compute_loss
+
+    def compute_loss(self, *args, **kwargs):
+        loss = original(self, *args, **kwargs)
+        return loss * math.inf if self.state.global_step == 6 and world.rank == rank else loss
+
+    BlockTrainer.compute_loss = compute_loss
+    try:
+        _train(given, out, world=world, parallelism="ddp", devices=2)
+    except LingualiftError as error:
+        (out / f"said-{world.rank}").write_text(str(error))
+
+
+def test_a_loss_that_is_not_finite_on_one_rank_stops_all(given, tmp_path) -> None:
+    train_ranks(2, _spoil, given=given, out=tmp_path, rank=1)
+    numbers = PackedBlocks(given / "blocks", batch=4, epochs=10, max_steps=14, seed=SEED).numbers_of_step(7)
+    said = {(tmp_path / f"said-{rank}").read_text() for rank in range(2)}
+    assert len(said) == 1
+    assert "loss is not finite at step 7 of 14" in said.copy().pop()
+    assert said.pop().endswith(f"numbers {', '.join(map(str, numbers))}")
+    (state,) = (tmp_path / "state").iterdir()
+    assert newest_valid(state) == state / "checkpoint-5"
+
+
+def _stop_one(given: Path, out: Path, *, world, rank: int) -> None:
+    original = BlockTrainer.compute_loss
+
+    def compute_loss(self, *args, **kwargs):
+        if self.state.global_step == 6 and world.rank == rank:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return original(self, *args, **kwargs)
+
+    BlockTrainer.compute_loss = compute_loss
+    try:
+        _train(given, out, world=world, parallelism="ddp", devices=2)
+    except InterruptedTrainingError as error:
+        (out / f"said-{world.rank}").write_text(str(error))
+
+
+def test_ranks_stop_together(given, tmp_path, unbroken) -> None:
+    train_ranks(2, _stop_one, given=given, out=tmp_path, rank=1)
+    said = [(tmp_path / f"said-{rank}").read_text() for rank in range(2)]
+    assert all(text.startswith("training stopped at step 7 of 14") for text in said)
+    (state,) = (tmp_path / "state").iterdir()
+    assert newest_valid(state) == state / "checkpoint-7"
+    train_ranks(2, _train, given=given, out=tmp_path, parallelism="ddp", devices=2)
+    logs = [{line["step"]: line["loss"] for line in _log(folder)} for folder in (tmp_path, unbroken)]
+    assert logs[0] == pytest.approx(logs[1], abs=1e-5)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 # Those that read the sample data, and the one that makes its own.
 _WITH_DATA = ("word_replacement", "lexicon", "packing", "training", "translation")
-_WITHOUT = ("memory", "tables")
+_WITHOUT = ("training_speed", "memory", "tables")
 
 
 def main() -> None:

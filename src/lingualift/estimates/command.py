@@ -1,0 +1,94 @@
+"""The command ``lingualift estimate``, from its words to its text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lingualift.configuration.loading import load_run
+from lingualift.errors import LingualiftError
+from lingualift.estimates.architectures import of_folder
+from lingualift.estimates.bills import Assumptions, bill, measured_utilisation, num_jobs
+from lingualift.estimates.devices import Device, device
+from lingualift.estimates.printing import print_bill
+from lingualift.estimates.tokens import Text
+from lingualift.files import read_json
+from lingualift.planning import Plan
+
+
+def estimate(
+    config: Path,
+    *,
+    gpu: str,
+    gpu_memory: float | None = None,
+    peak: float | None = None,
+    utilisation: float = 0.4,
+    measured: Path | None = None,
+    nodes: int | None = None,
+    gpus_per_node: int | None = None,
+    sentence_tokens: float = 40,
+    rows: Sequence[str] = (),
+    tokens: Sequence[str] = (),
+    shapes: Sequence[str] = (),
+    profile: Path | None = None,
+    jobs: bool = True,
+) -> str:
+    """The bill of a configuration, in Markdown.
+
+    Args:
+        measured: the folder of a model that was trained on the same devices: its speed is taken for all.
+        rows, tokens, shapes: ``name=value``.
+        jobs: ask Snakemake for the number of jobs, which takes as long as a dry run.
+
+    Raises:
+        LingualiftError: a mistake in the configuration or in what was asked.
+    """
+    plan = Plan(load_run(config))
+    chosen = device(gpu, memory_gb=gpu_memory, peak_tflops=peak)
+    notes = []
+    if measured is not None:
+        utilisation, note = _measured(measured, chosen)
+        notes.append(note)
+    assumptions = Assumptions(
+        device=chosen,
+        utilisation=utilisation,
+        nodes=nodes,
+        devices=gpus_per_node,
+        text=Text(sentence_tokens=sentence_tokens),
+        rows={name: int(float(number)) for name, number in _pairs("--rows", rows).items()},
+        tokens={name: float(number) for name, number in _pairs("--tokens", tokens).items()},
+        shapes=_pairs("--shape", shapes),
+    )
+    results = Path("results") / plan.configuration.run
+    found = bill(plan, assumptions, results=results)
+    return print_bill(found, run=plan.configuration.run, jobs=num_jobs(config, profile) if jobs else None, notes=notes)
+
+
+def _measured(folder: Path, chosen: Device) -> tuple[float, str]:
+    """The utilisation that a trained model's log shows."""
+    manifest = read_json(folder / "manifest.json")
+    recipe, counts = manifest["recipe"], manifest["counts"]
+    block = round(counts["tokens"] / counts["steps"] / recipe["batch"])
+    share = measured_utilisation(
+        folder / "training.jsonl",
+        of_folder(folder),
+        block=block,
+        ranks=recipe["nodes"] * recipe["devices"],
+        device=chosen,
+    )
+    # Taken with checkpointing: what it would be without.
+    share = share / 0.75 if recipe.get("gradient_checkpointing") else share
+    return share, f"measured in {folder}/training.jsonl"
+
+
+def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise LingualiftError(f"{option} {word}: wanted is NAME=VALUE")
+        if option != "--shape":
+            try:
+                float(value)
+            except ValueError:
+                raise LingualiftError(f"{option} {word}: {value!r} is not a number") from None
+        found[name] = value
+    return found

@@ -1,0 +1,172 @@
+"""What a run really took: Snakemake's benchmark files and SLURM's accounting, a line a rule."""
+
+import csv
+import re
+import shutil
+import statistics
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lingualift.errors import LingualiftError
+from lingualift.files import atomic_path
+
+_HOUR = 3600
+# Of a job's accounting: the job itself first, then its steps, which alone know memory.
+_FIELDS = ("JobIDRaw", "JobName", "Comment", "State", "ElapsedRaw", "AllocTRES", "MaxRSS", "WorkDir")
+_UNITS = {"": 1 / 1e6, "K": 1024 / 1e6, "M": 1024**2 / 1e6, "G": 1024**3 / 1e6, "T": 1024**4 / 1e6}
+
+
+@dataclass
+class RuleRuntime:
+    """All finished jobs of one rule.
+
+    Attributes:
+        seconds: of each job, by the wall clock, of the attempt that succeeded.
+        cpu_seconds: of all jobs.
+        memory_mb: the highest resident memory of any job.
+        slurm_seconds: that SLURM charged, failed attempts included.
+        cpu_hours, gpu_hours: what was held, not what was used.
+        failed: attempts that did not succeed.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+    memory_mb: float = 0.0
+    slurm_seconds: float = 0.0
+    cpu_hours: float = 0.0
+    gpu_hours: float = 0.0
+    failed: int = 0
+
+
+def rule_runtimes(folder: Path) -> dict[str, RuleRuntime]:
+    """Read the benchmark files of a run, ``<folder>/<rule>/**.tsv``.
+
+    Raises:
+        LingualiftError: there are none.
+    """
+    found: dict[str, RuleRuntime] = {}
+    for path in sorted(folder.rglob("*.tsv")):
+        name = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        rule = found.setdefault(name, RuleRuntime())
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                rule.seconds.append(_number(row["s"]))
+                # Jobs of less than a moment have no numbers of the rest.
+                rule.cpu_seconds += _number(row.get("cpu_time"))
+                rule.memory_mb = max(rule.memory_mb, _number(row.get("max_rss")))
+    if not found:
+        raise LingualiftError(f"{folder}: no job has finished yet: run it first")
+    return found
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0
+
+
+def add_accounting(found: dict[str, RuleRuntime], folder: Path, *, since: str = "now-60days") -> bool:
+    """Add what SLURM's accounting knows of the jobs that were sent from a folder.
+
+    Args:
+        folder: where Snakemake was started.
+        since: from when on, as ``sacct --starttime`` takes it.
+
+    Returns:
+        Whether there is accounting here.
+    """
+    if shutil.which("sacct") is None:
+        return False
+    command = ["sacct", "--parsable2", "--noheader", f"--starttime={since}", f"--format={','.join(_FIELDS)}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout.strip():
+        return False
+    for rule, job in _accounted(done.stdout, folder):
+        into = found.setdefault(rule, RuleRuntime())
+        held = dict(item.split("=", 1) for item in job["AllocTRES"].split(",") if "=" in item)
+        seconds = _number(job["ElapsedRaw"])
+        into.slurm_seconds += seconds
+        into.cpu_hours += seconds * _number(held.get("cpu")) / _HOUR
+        into.gpu_hours += seconds * _number(held.get("gres/gpu")) / _HOUR
+        into.failed += job["State"].split()[0] in ("FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "CANCELLED")
+        into.memory_mb = max(into.memory_mb, _megabytes(job["MaxRSS"]))
+    return True
+
+
+def _accounted(text: str, folder: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The jobs of ours in sacct's lines, by rule; a job has the highest memory of its steps."""
+    jobs: dict[str, dict[str, str]] = {}
+    for line in text.splitlines():
+        row = dict(zip(_FIELDS, line.split("|"), strict=False))
+        number, _, step = row["JobIDRaw"].partition(".")
+        if not step and row["JobName"].startswith("lingualift_") and Path(row["WorkDir"]) == folder:
+            jobs[number] = row
+        elif number in jobs and _megabytes(row["MaxRSS"]) > _megabytes(jobs[number]["MaxRSS"]):
+            jobs[number]["MaxRSS"] = row["MaxRSS"]
+    for job in jobs.values():
+        name = re.match(r"rule_(.*?)(_wildcards_.*)?$", job["Comment"])
+        # Comments are accounted for only where the cluster is told so.
+        yield (name[1] if name else "(rule not accounted)"), job
+
+
+def _megabytes(text: str) -> float:
+    found = re.match(r"([\d.]+)([KMGT]?)$", text)
+    return float(found[1]) * _UNITS[found[2]] if found else 0.0
+
+
+def runtime_rows(found: Mapping[str, RuleRuntime], *, accounted: bool) -> list[dict[str, str]]:
+    """A line a rule, the longest first, and their sum."""
+    ordered = sorted(found.items(), key=lambda item: -max(sum(item[1].seconds), item[1].slurm_seconds))
+    rows = [_row(name, it, accounted=accounted) for name, it in ordered]
+    total = RuleRuntime(
+        seconds=[second for it in found.values() for second in it.seconds],
+        cpu_seconds=sum(it.cpu_seconds for it in found.values()),
+        memory_mb=max(it.memory_mb for it in found.values()),
+        slurm_seconds=sum(it.slurm_seconds for it in found.values()),
+        cpu_hours=sum(it.cpu_hours for it in found.values()),
+        gpu_hours=sum(it.gpu_hours for it in found.values()),
+        failed=sum(it.failed for it in found.values()),
+    )
+    return [*rows, _row("all", total, accounted=accounted)]
+
+
+def _row(name: str, it: RuleRuntime, *, accounted: bool) -> dict[str, str]:
+    wall = sum(it.seconds)
+    row = {
+        "rule": name,
+        "jobs": str(len(it.seconds)),
+        "hours": f"{wall / _HOUR:.3f}",
+        "median s": f"{statistics.median(it.seconds):.1f}" if it.seconds else "",
+        "longest s": f"{max(it.seconds):.1f}" if it.seconds else "",
+        "cores used": f"{it.cpu_seconds / wall:.2f}" if wall else "",
+        "most memory, MB": f"{it.memory_mb:.0f}",
+    }
+    if accounted:
+        row |= {
+            "failed attempts": str(it.failed),
+            "core-hours held": f"{it.cpu_hours:.2f}",
+            "GPU-hours held": f"{it.gpu_hours:.2f}",
+        }
+    return row
+
+
+def write_runtimes(rows: Sequence[Mapping[str, str]], path: Path) -> str:
+    """Write a table as CSV, and as Markdown beside it.
+
+    Returns:
+        The Markdown.
+    """
+    from tabulate import tabulate
+
+    with atomic_path(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    sides = ["left", *["right"] * (len(rows[0]) - 1)]
+    text = tabulate(rows, headers="keys", tablefmt="pipe", colalign=sides, disable_numparse=True) + "\n"
+    with atomic_path(path.with_suffix(".md")) as part:
+        part.write_text(text, encoding="utf-8")
+    return text

@@ -1,0 +1,97 @@
+"""What a run took, from Snakemake's files and SLURM's accounts."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lingualift.cli import app
+from lingualift.errors import LingualiftError
+from lingualift.runtimes import add_accounting, rule_runtimes, runtime_rows
+
+_HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+CONFIG = Path(__file__).parents[2] / "config" / "tiny.yaml"
+
+
+@pytest.fixture
+def runtimes(tmp_path):
+    """Two trainings, and a job too short to be looked at."""
+    lines = {
+        "train_model/base.tsv": "100.0\t0:01:40\t800.0\t1\t1\t1\t1\t1\t190\t190.0\n",
+        "train_model/lifted.tsv": "300.0\t0:05:00\t900.5\t1\t1\t1\t1\t1\t190\t410.0\n",
+        "make_table/deep/er/main.tsv": "0.2\t0:00:00\t-\t-\t-\t-\t-\t-\t-\tNA\n",
+    }
+    for name, line in lines.items():
+        path = tmp_path / "runtimes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_HEAD + line)
+    return tmp_path / "runtimes"
+
+
+def test_rules_are_summed_by_hand(runtimes):
+    first, second, total = runtime_rows(rule_runtimes(runtimes), accounted=False)
+    assert first == {
+        "rule": "train_model",
+        "jobs": "2",
+        "hours": "0.111",
+        "median s": "200.0",
+        "longest s": "300.0",
+        "cores used": "1.50",
+        "most memory, MB": "900",
+    }
+    assert (second["rule"], second["jobs"], second["most memory, MB"]) == ("make_table", "1", "0")
+    assert (total["rule"], total["jobs"], total["hours"]) == ("all", "3", "0.111")
+
+
+def test_nothing_has_run(tmp_path):
+    with pytest.raises(LingualiftError, match="no job has finished yet"):
+        rule_runtimes(tmp_path)
+
+
+def sacct(folder, monkeypatch, *lines):
+    """A ``sacct`` that prints these lines."""
+    command = folder / "sacct"
+    command.write_text("#!/bin/sh\ncat <<'EOF'\n" + "\n".join(lines) + "\nEOF\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def test_accounts_are_added_by_hand(runtimes, tmp_path, monkeypatch):
+    job = "rule_train_model_wildcards_base"
+    sacct(
+        tmp_path,
+        monkeypatch,
+        f"7|lingualift_x|{job}|TIMEOUT|3600|billing=16,cpu=16,gres/gpu=8,mem=1G,node=1||{tmp_path}",
+        "7.batch|batch||CANCELLED|3600|cpu=16|2048M|",
+        f"8|lingualift_x|{job}|COMPLETED|1800|billing=16,cpu=16,gres/gpu:a100=8,gres/gpu=8,node=1||{tmp_path}",
+        "8.0|python|ignored|COMPLETED|1790|cpu=16|1G|",
+        # Of another folder, and not of ours.
+        f"9|lingualift_y|{job}|COMPLETED|99999|cpu=1,gres/gpu=8||/elsewhere",
+        f"10|bash||COMPLETED|99999|cpu=1||{tmp_path}",
+    )
+    found = rule_runtimes(runtimes)
+    assert add_accounting(found, tmp_path)
+    row = runtime_rows(found, accounted=True)[0]
+    # An hour and a half of eight GPUs and sixteen cores; 2,048 MiB.
+    assert (row["GPU-hours held"], row["core-hours held"], row["failed attempts"]) == ("12.00", "24.00", "1")
+    assert row["most memory, MB"] == "2147"
+
+
+def test_no_accounts(runtimes, tmp_path, monkeypatch):
+    found = rule_runtimes(runtimes)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not add_accounting(found, tmp_path)
+
+
+def test_command_writes_a_table(runtimes, tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/tiny").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "config").symlink_to(CONFIG.parent)
+    done = CliRunner().invoke(app, ["runtimes", str(CONFIG)])
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "tables/runtimes.csv").open(newline="") as file:
+        assert [row["rule"] for row in csv.DictReader(file)] == ["train_model", "make_table", "all"]
+    assert "SLURM keeps no accounts here" in done.output

@@ -12,17 +12,11 @@ from typing import Any
 
 from lingualift import comet_scoring
 from lingualift.comet_scoring import CometError, CometModel
-from lingualift.configuration.evaluation import split_direction
+from lingualift.configuration.evaluation import Comet as CometEntry
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path, checksum, read_json
 from lingualift.manifests import Manifest
-from lingualift.scoring import (
-    benchmark_languages,
-    benchmark_sentences,
-    find_directions,
-    read_hypotheses,
-    write_scores,
-)
+from lingualift.scoring import Hypotheses, Pair, write_scores
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +40,23 @@ class Comet:
     name: str = "wmt22-comet-da"
     gpus: int = 0
     threads: int = 0
+
+
+def load_comet(entry: CometEntry, *, environment: Path, gpus: int = 0, threads: int = 0) -> Comet:
+    """COMET as the configuration describes it.
+
+    Args:
+        environment: the folder that ``build_comet_environment`` made.
+    """
+    checkpoint = Path(entry.checkpoint)
+    model = CometModel(
+        checkpoint,
+        encoder=Path(entry.encoder) if entry.encoder else None,
+        precision=entry.precision,
+        batch=entry.batch,
+    )
+    python = environment / "bin" / "python"
+    return Comet(python=python, model=model, name=checkpoint.name, gpus=gpus, threads=threads)
 
 
 def score_with_comet(
@@ -84,23 +95,17 @@ def score_with_comet(
     check_comet(comet)
     model = comet.model
     settings = {"name": comet.name, "precision": model.precision, "batch": model.batch, "metric": metric}
-    manifest = Manifest("scores", settings)
-    for path in hypotheses_files:
-        manifest.add_input(path)
+    texts = Hypotheses.open(hypotheses_files, benchmark_folder, limit=limit)
+    manifest = texts.manifest(settings)
     manifest.inputs[str(model.file)] = checksum(model.file)
-    languages = benchmark_languages(benchmark_folder)
-    found = {
-        split_direction(name, languages): stretches for name, stretches in find_directions(hypotheses_files).items()
-    }
-    sizes: dict[tuple[str, str], int] = {}
+    sizes: dict[Pair, int] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (folder / "segments").open("w", encoding="utf-8") as file:
-            for pair, stretches in sorted(found.items()):
-                sources, references = benchmark_sentences(benchmark_folder, *pair, limit=limit)
-                hypotheses = read_hypotheses(stretches, len(references), direction="-".join(pair))
-                sizes[pair] = len(references)
-                for segment in zip(sources, hypotheses, references, strict=True):
+            for pair in texts.stretches:
+                segments = texts.read(pair)
+                sizes[pair] = len(segments.references)
+                for segment in zip(*segments, strict=True):
                     file.write(json.dumps(segment) + "\n")
         account = _run(comet, folder, Path(cache))
         signature = (
@@ -185,9 +190,7 @@ def _run(comet: Comet, folder: Path, cache: Path) -> dict[str, Any]:
     return read_json(folder / "account")
 
 
-def _write_segments(
-    scores: Path, sizes: Mapping[tuple[str, str], int], out: str | Path
-) -> Iterator[dict[str, str | float]]:
+def _write_segments(scores: Path, sizes: Mapping[Pair, int], out: str | Path) -> Iterator[dict[str, str | float]]:
     """Write the scores of all segments, and give a row a direction."""
     with scores.open(encoding="utf-8") as file, atomic_path(out) as part, part.open("w", encoding="utf-8") as written:
         for (source, target), size in sizes.items():

@@ -9,13 +9,13 @@ from lingualift.configuration.evaluation import Table
 from lingualift.errors import InputError, LingualiftError
 from lingualift.figures import count_directions
 from lingualift.languages import load_languages
+from lingualift.published import import_published_scores, published_scores
 from lingualift.scoring import COLUMNS, write_scores
 from lingualift.tables import (
     ScoreTable,
     build_table,
     centre_table,
     direction_table,
-    published_scores,
     read_scores,
     write_table,
 )
@@ -55,7 +55,7 @@ def test_direction_table_leaves_a_missing_score_empty(tmp_path):
     )
     table = direction_table(scores, systems=["Base", "Lifted"], metrics=["spbleu", "copy_rate"])
     files = write_table(table, tmp_path / "main.v1")
-    assert [path.name for path in files] == ["main.v1.csv", "main.v1.md", "main.v1.tex"]
+    assert [path.name for path in files] == ["main.v1.csv", "main.v1.md", "main.v1.tex", "main.v1.html"]
     note = f"spbleu: {SIGNATURE}"
     assert files[0].read_text().splitlines() == [
         "direction,Base spbleu,Base copy_rate,Lifted spbleu,Lifted copy_rate,notes",
@@ -78,11 +78,62 @@ def test_direction_table_leaves_a_missing_score_empty(tmp_path):
     assert r"nrefs:1\textbar{}case:mixed" in latex
 
 
+def test_the_page_has_the_figures_and_marks_of_the_other_forms(tmp_path):
+    import xml.etree.ElementTree as ET
+
+    scores = frame(
+        rows("A & B", {"en-de": 1.0, "en-fr": 3.0}),
+        rows("C", {"en-de": 2.0}),
+        rows("C", {"en-de": 5.0}, "copy_rate"),
+    )
+    table = direction_table(scores, systems=["A & B", "C"], metrics=["spbleu", "copy_rate"], caption="One < two")
+    page = write_table(table, tmp_path / "t")[3].read_text(encoding="utf-8")
+    body = ET.fromstring(page[page.index("<table>") : page.index("</table>") + len("</table>")])
+    lines = [["".join(cell.itertext()) for cell in line] for line in body.iter("tr")]
+    assert lines == [
+        ["direction", "A & B", "C"],
+        ["spbleu", "copy_rate", "spbleu", "copy_rate"],
+        ["en→de", "1.00", "", "2.00", "5.00"],
+        ["en→fr", "3.00", "", "", ""],
+    ]
+    assert [bold.text for bold in body.iter("b")] == ["2.00"]
+    assert body.find("caption").text == "One < two"
+    assert f"<p>spbleu: {SIGNATURE}</p>" in page
+
+
 def test_what_prints_equal_is_bold_alike(tmp_path):
     scores = frame(rows("A", {"en-de": 1.001}), rows("B", {"en-de": 1.004}), rows("C", {"en-de": 0.9}))
     files = write_table(direction_table(scores, systems=["A", "B", "C"], metrics=["spbleu"]), tmp_path / "table")
     assert "| en→de | **1.00** | **1.00** | 0.90 |" in files[1].read_text()
     assert "direction & A & B & C" in files[2].read_text()
+
+
+def test_a_system_for_one_language_leaves_the_others_theirs():
+    """Of en→X it has zh alone, as a target of its own: the others are averaged over all they share."""
+    scores = frame(
+        rows("A", {"en-zh": 10.0, "en-de": 20.0, "en-fr": 60.0, "zh-de": 2.0, "zh-fr": 4.0}),
+        rows("B", {"en-zh": 11.0, "en-de": 21.0, "zh-de": 3.0, "zh-fr": 5.0}),
+        rows("Chinese", {"en-zh": 99.0, "zh-de": 4.0, "zh-fr": 6.0}),
+    )
+    table = centre_table(scores, systems=["A", "B", "Chinese"], metrics=["spbleu"], resource={}, centre=["en", "zh"])
+    everything = {name: cells(table, name) for name in ("A", "B", "Chinese")}
+    assert everything["A"] == {("en→X", "all"): 15.0, ("zh→X", "all"): 3.0, ("X→zh", "all"): 10.0}
+    assert everything["B"] == {("en→X", "all"): 16.0, ("zh→X", "all"): 4.0, ("X→zh", "all"): 11.0}
+    assert everything["Chinese"] == {("zh→X", "all"): 5.0, ("X→zh", "all"): 99.0}
+
+
+def test_groups_stand_in_their_order_though_one_is_not_there_at_first():
+    scores = frame(rows("A", {"en-de": 30.0, "de-yo": 2.0, "de-fr": 20.0}))
+    table = centre_table(scores, systems=["A"], metrics=["spbleu"], resource=RESOURCE, centre=["en", "de"])
+    assert list(table.frame.index) == [
+        ("en→X", "high"),
+        ("en→X", "all"),
+        ("de→X", "low"),
+        ("de→X", "high"),
+        ("de→X", "all"),
+        ("X→de", "high"),
+        ("X→de", "all"),
+    ]
 
 
 def test_centre_table_by_hand():
@@ -154,6 +205,10 @@ def test_mistakes_in_scores(tmp_path):
         direction_table(frame(rows("S", {"en-de": 1.0})), systems=["Absent"], metrics=["spbleu"])
 
 
+def released(path, system: str) -> pd.DataFrame:
+    return pd.DataFrame(published_scores(path, system=system, benchmark="flores101", metric="spbleu"))
+
+
 SYSTEMS = [
     "LLaMA2-7B-Alpaca",
     "LLaMA3-8B-Alpaca",
@@ -169,7 +224,7 @@ OUTSIDE_M2M = {"as", "kam", "kea", "ku", "ky", "luo", "mi", "mt", "ny", "om", "s
 @pytest.mark.parametrize("num_languages", [101, 85])
 def test_averages_equal_those_of_the_authors(shared_data, request, system, num_languages):
     folder = shared_data / "published" / "llamax" / system / "spBLEU_score"
-    scores = published_scores(folder / "spBLEU_score.csv", system=system, benchmark="flores101", metric="spbleu")
+    scores = released(folder / "spBLEU_score.csv", system)
     languages = load_languages(request.config.rootpath / "config" / "languages.tsv")
     codes = {*scores["source"], *scores["target"]}
     table = centre_table(
@@ -193,7 +248,7 @@ def test_averages_equal_those_of_the_authors(shared_data, request, system, num_l
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_counts_of_figure_1_are_those_of_the_raw_file(shared_data, system):
     path = shared_data / "published" / "llamax" / system / "spBLEU_score" / "spBLEU_score.csv"
-    scores = published_scores(path, system=system, benchmark="flores101", metric="spbleu")
+    scores = released(path, system)
     raw = pd.read_csv(path, index_col=0, na_values=["/"])
     centres = [name.removesuffix("-x") for name in raw.index if name.endswith("-x")]
     counts = count_directions(scores, centre=centres).set_index("centre")
@@ -201,6 +256,24 @@ def test_counts_of_figure_1_are_those_of_the_raw_file(shared_data, system):
         row = counts.loc[code]
         assert (row["outward"], row["inward"]) == ((raw.loc[f"{code}-x"] > 10).sum(), (raw.loc[f"x-{code}"] > 10).sum())
         assert (row["num_outward"], row["num_inward"]) == (101, 101)
+
+
+def test_published_scores_are_written_as_ours_are(tmp_path):
+    (tmp_path / "spbleu.csv").write_text("\ufeffdirect,en,de,fr\nen-x,/,1.5,2\nx-de,9.9,/,3\n")
+    out = tmp_path / "S.csv"
+    files = {"spbleu": tmp_path / "spbleu.csv"}
+    account = import_published_scores(files, system="S", benchmark="B", signature="as printed", out=out)
+    assert account.counts == {"directions of spbleu": 3}
+    read = read_scores([out])
+    # en→de stands in both rows: the first counts.
+    assert list(read[["source", "target", "score"]].itertuples(index=False, name=None)) == [
+        ("en", "de", 1.5),
+        ("en", "fr", 2.0),
+        ("fr", "de", 3.0),
+    ]
+    assert set(read["signature"]) == {"as printed"}
+    with pytest.raises(InputError, match=r"absent\.csv: no such file"):
+        published_scores(tmp_path / "absent.csv", system="S", benchmark="B", metric="spbleu")
 
 
 def test_published_scores_name_a_bad_cell(tmp_path):

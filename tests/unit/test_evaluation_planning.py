@@ -1,0 +1,169 @@
+"""What tables and figures want is planned: scores of every kind, each by its own job, with exactly what it depends on."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lingualift.configuration.loading import ConfigurationError, load_run
+from lingualift.planning import Plan
+
+ROOT = Path(__file__).parents[2]
+
+CONFIGURATION = """
+run: test
+data: data
+languages: [en, de, fr, am, zu]
+corpora:
+  captions: {reader: multiway, path: captions, files: "train.{language}", languages: [en, de, fr]}
+  tasks: {reader: alpaca, path: tasks.json}
+mixtures:
+  first: {components: [{corpus: captions, languages: [en, de]}]}
+  more: {components: [{corpus: captions, directions: {from: [en], to: [fr]}}]}
+  tasks: {components: [{corpus: tasks}], loss: response}
+recipes:
+  train: {learning_rate: 0.001, batch: 8}
+models:
+  base: {scratch: {}, pretrain: {mixture: first, recipe: train}}
+  lifted: {from: base, pretrain: {mixture: more, recipe: train}}
+  tuned: {from: lifted, finetune: {mixture: tasks, recipe: train}}
+  bought: {path: models/bought}
+systems:
+  Base: {model: base}
+  Tuned: {model: tuned}
+  Bought: {model: bought}
+  Printed: {scores: {spbleu: printed/spbleu.csv, bleurt: printed/bleurt.csv}, benchmark: test}
+benchmarks:
+  test: {reader: multiway, path: captions, files: "test.{language}", directions: all}
+  other: {reader: multiway, path: other, files: "test.{language}", directions: all, limit: 7}
+metrics:
+  comet: {name: comet, checkpoint: models/comet, encoder: models/xlmr, devices: 4}
+  R_X_fasttext: {name: R_X, detector: fasttext, model: models/lid.176.bin}
+  own: {name: spbleu, tokenizer: "spm:models/own.model"}
+tables:
+  scores: {systems: [Base, Tuned, Printed], benchmarks: [test, other], metrics: [own, comet, copy_rate], baseline: Base}
+  languages: {systems: [Tuned], benchmarks: [test], metrics: [R_source, R_X, R_X_fasttext], layout: off-target}
+  only-printed: {systems: [Printed], benchmarks: [test], metrics: [bleurt], published: llamax-table4}
+figures:
+  unseen: {kind: seen_unseen, systems: [Base, Tuned], benchmarks: [test], centre: [en], metric: chrf}
+  bought: {kind: seen_unseen, systems: [Bought, Bought], benchmarks: [test], centre: [en], metric: chrf}
+"""
+
+
+def plan(text: str = CONFIGURATION) -> Plan:
+    return Plan(load_run(yaml.safe_load(text), root=ROOT))
+
+
+def test_a_table_reads_what_its_metrics_want_and_nothing_else():
+    assert plan().scores("tables", "scores") == [
+        "scores/Base/test.csv",
+        "comet/comet/Base/test.csv",
+        "scores/Base/other.csv",
+        "comet/comet/Base/other.csv",
+        "scores/Tuned/test.csv",
+        "comet/comet/Tuned/test.csv",
+        "scores/Tuned/other.csv",
+        "comet/comet/Tuned/other.csv",
+        # Of the other benchmark nobody published anything.
+        "published/Printed.csv",
+    ]
+    assert plan().scores("tables", "languages") == ["off_target/Tuned/test.csv"]
+    assert plan().scores("tables", "only-printed") == ["published/Printed.csv"]
+    assert plan().published_tables("only-printed") == ["llamax-table4"]
+    assert plan().published_tables("scores") == []
+
+
+def test_each_job_is_told_of_its_own_metrics():
+    it = plan()
+    own = {"name": "spbleu", "tokenizer": f"spm:{ROOT / 'data/models/own.model'}"}
+    assert it.score_settings("Tuned", "other") == {
+        "system": "Tuned",
+        "benchmark": "other",
+        "metrics": {"own": own},
+        "limit": 7,
+    }
+    assert it.score_settings("Tuned", "test")["metrics"] == {"own": own, "chrf": {"name": "chrf"}}
+    detected = it.language_settings("Tuned", "test")
+    assert detected["metrics"] == {
+        "R_source": {"name": "R_source"},
+        "R_X": {"name": "R_X"},
+        "R_X_fasttext": {"name": "R_X", "detector": "fasttext", "model": str(ROOT / "data/models/lid.176.bin")},
+    }
+    assert set(detected["languages"]) == {"en", "de", "fr", "am", "zu"}
+    comet = it.comet_settings("comet", "Base", "other")
+    # How many GPUs there are changes nothing about the scores.
+    assert comet["comet"] == {
+        "name": "comet",
+        "checkpoint": str(ROOT / "data/models/comet"),
+        "encoder": str(ROOT / "data/models/xlmr"),
+    }
+    assert (comet["metric"], comet["limit"], it.comet_devices("comet")) == ("comet", 7, 4)
+
+
+def test_systems_are_compared_where_both_have_translations():
+    it = plan()
+    assert it.comparisons("scores") == [
+        f"comparisons/{judge}/Tuned/Base/{benchmark}.csv"
+        for judge in ("sacrebleu", "comet")
+        for benchmark in ("test", "other")
+    ]
+    assert it.comparisons("languages") == []
+    settings = it.comparison_settings("sacrebleu", "Tuned", "Base", "test")
+    assert (list(settings["metrics"]), settings["comet"]) == (["own"], [])
+    files = {
+        "hypotheses": ["hypotheses/Tuned/test/0.jsonl"],
+        "baseline_hypotheses": ["hypotheses/Base/test/0.jsonl"],
+    }
+    # Who asks for BLEU alone does not wait for COMET.
+    none = {"segments": [], "baseline_segments": []}
+    assert it.comparison_inputs("sacrebleu", "Tuned", "Base", "test") == files | none
+    settings = it.comparison_settings("comet", "Tuned", "Base", "test")
+    assert (list(settings["metrics"]), settings["comet"]) == ([], ["comet"])
+    assert it.comparison_inputs("comet", "Tuned", "Base", "test") == {
+        **files,
+        "segments": ["comet/comet/Tuned/test.jsonl"],
+        "baseline_segments": ["comet/comet/Base/test.jsonl"],
+    }
+
+
+def test_languages_seen_are_those_of_the_mixtures():
+    it = plan()
+    # de and en by the base, en and fr on top of it; instructions say nothing of their language.
+    assert it.figure_settings("unseen")["seen"] == ["en", "de", "fr"]
+    # Of what was not trained here only LLaMAX's own languages are known; all five are among them.
+    assert it.figure_settings("bought")["seen"] == ["en", "de", "fr", "am", "zu"]
+
+
+def test_names_are_targets_in_the_order_of_the_configuration():
+    it = plan()
+    assert it.shown()["scores"] == ["tables/scores.csv"]
+    assert it.shown()["unseen"] == ["figures/unseen"]
+    assert [it.place("tables", name) for name in it.configuration.tables] == ["01", "02", "03"]
+
+
+def test_published_scores_are_read_from_the_data_folder():
+    assert plan().published_settings("Printed") == {
+        "system": "Printed",
+        "benchmark": "test",
+        "scores": {metric: str(ROOT / f"data/printed/{metric}.csv") for metric in ("spbleu", "bleurt")},
+        "signature": "as published",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        # A metric that only others have computed cannot be asked of a system of ours.
+        ("[own, comet, copy_rate]", "[bleurt]", "no entry 'bleurt' in metrics"),
+        ('name: spbleu, tokenizer: "spm:models/own.model"', "name: bleurt", "BLEURT-20 cannot be installed by pins"),
+        ("detector: fasttext, ", "", "belong together"),
+        ("name: comet, checkpoint: models/comet", "name: comet", "metrics.comet.checkpoint: this key is missing"),
+        ("encoder: models/xlmr", "encodre: models/xlmr", "did you mean 'encoder'"),
+    ],
+)
+def test_mistakes_are_one_line(before, after, message):
+    assert before in CONFIGURATION
+    with pytest.raises(ConfigurationError) as caught:
+        plan(CONFIGURATION.replace(before, after))
+    assert message in str(caught.value)
+    assert len(caught.value.mistakes) == 1, caught.value.mistakes

@@ -38,11 +38,16 @@ include: "rules/evaluation.smk"
 report: "workflow/report/workflow.rst"
 
 
+# On a cluster these are made where Snakemake runs: a job would wait longer for its turn than it takes.
 localrules:
     all,
     models,
     mixtures,
     lexicons,
+    mix_corpora,
+    make_table,
+    make_figure,
+    plot_training,
 
 
 # Every table and figure of the run, the training curves and the data cards.

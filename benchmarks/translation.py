@@ -144,12 +144,12 @@ def peer(folder: str, model: str, directions: list[str], sentences: int, threads
 
 def _translator(model: Path, converted: Path | None, threads: int) -> Any:
     """The package's translator; without a converted model one that only plans."""
-    from lingualift.configuration.schema import System
+    from lingualift.configuration.systems import CausalModel
     from lingualift.engines import CTranslate2Engine
     from lingualift.tokenization import load_tokenizer
     from lingualift.translation import Translator
 
-    system = System(model="model")
+    system = CausalModel(model="model")
     engine: Any = CTranslate2Engine(converted, model, system, threads=threads) if converted else None
     return Translator(engine, load_tokenizer(model), system, short_prompt(), language_names())
 

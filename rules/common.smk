@@ -9,13 +9,29 @@ from lingualift.configuration.loading import load_run
 from lingualift.errors import LingualiftError
 from lingualift.planning import STAGE_VERSIONS, Plan
 
+# What the profile gives is known where Snakemake runs; the processes that it starts for jobs are told by the environment.
+if workflow.is_main_process:
+    given = workflow.resource_settings.resources.get("gpu")
+    os.environ["LINGUALIFT_GPUS"] = str(int(getattr(given, "value", given) or 0))
+
+
+envvars:
+    "LINGUALIFT_GPUS",
+
+
 try:
     plan = Plan(
         load_run(
             {key: value for key, value in config.items() if key != "pathvars"},
             root=Path(os.path.relpath(workflow.basedir)),
             file=str(workflow.configfiles[-1]) if workflow.configfiles else None,
-        )
+        ),
+        gpus=int(os.environ.get("LINGUALIFT_GPUS", "0")),
+    )
+    # Told once, not by every job.
+    told = workflow.is_main_process
+    missing_data, left_out = (
+        (plan.missing_data(), plan.left_out()) if told else ({}, {})
     )
 except LingualiftError as error:
     raise WorkflowError(f"the configuration has mistakes:\n{error}") from None
@@ -25,10 +41,12 @@ RESULTS = f"results/{RUN}"
 SEED = plan.configuration.seed
 DATA = str(plan.run.data)
 
-for name, files in plan.missing_data().items():
+for name, files in missing_data.items():
     logger.warning(
         f"{name}: {len(files)} file(s) are not there, the first {files[0]}; the run can be planned, not run"
     )
+for name, what in left_out.items():
+    logger.warning(f"{name}: {what}")
 
 
 def constraints():
@@ -43,7 +61,15 @@ def constraints():
         "trained": plan.trained_models(),
         "model": plan.configuration.models,
         "system": plan.configuration.systems,
+        "translating": plan.translating_systems(),
+        "asking": plan.asking_systems(),
+        "reading": plan.reading_systems(),
+        "pivoting": plan.pivoting_systems(),
+        "pivot": plan.languages,
+        "baseline": plan.configuration.systems,
         "benchmark": plan.configuration.benchmarks,
+        "metric": plan.comet_metrics(),
+        "judge": plan.judges(),
         "table": plan.configuration.tables,
         "figure": plan.configuration.figures,
         "fetched_dataset": plan.fetched_datasets(),
@@ -87,9 +113,14 @@ def recipe(model):
     return plan.configuration.recipes[plan.configuration.models[model].stage.recipe]
 
 
+def training_resources(model):
+    """What a training asks of SLURM beside memory and time."""
+    return plan.training_resources(model, gpus=gpus(1) > 0)
+
+
 def gpus(number):
     """The GPUs a job asks for: none, unless the profile says how many there are (`resources: [gpu=8]`)."""
-    return number if workflow.resource_settings.resources.get("gpu") else 0
+    return number if plan.gpus else 0
 
 
 def version(stage):

@@ -1,4 +1,4 @@
-# Evaluation: scores with their signatures, tables, figures.
+# Evaluation: scores with their signatures, comparisons, tables, figures.
 
 
 rule score_hypotheses:
@@ -29,18 +29,152 @@ rule score_hypotheses:
         "../workflow/scripts/score_hypotheses.py"
 
 
+rule detect_languages:
+    input:
+        hypotheses=lambda wildcards: in_results(
+            plan.hypotheses(wildcards.system, wildcards.benchmark)
+        ),
+        benchmark="<results>/benchmarks/{benchmark}",
+    output:
+        scores="<results>/off_target/{system}/{benchmark}.csv",
+        manifest="<results>/off_target/{system}/{benchmark}.json",
+    log:
+        "<logs>/detect_languages/{system}/{benchmark}.log",
+    benchmark:
+        "<benchmarks>/detect_languages/{system}/{benchmark}.tsv"
+    threads: 2
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    params:
+        settings=lambda wildcards: plan.language_settings(
+            wildcards.system, wildcards.benchmark
+        ),
+        state=f"{RESULTS}/state/off_target/{{system}}/{{benchmark}}",
+        version=version("detect_languages"),
+    message:
+        "Detecting languages of {wildcards.system} on {wildcards.benchmark}"
+    script:
+        "../workflow/scripts/detect_languages.py"
+
+
+# The scores of segments are kept for all runs: what was scored once is never paid for again.
+rule score_comet:
+    input:
+        hypotheses=lambda wildcards: in_results(
+            plan.hypotheses(wildcards.system, wildcards.benchmark)
+        ),
+        benchmark="<results>/benchmarks/{benchmark}",
+        environment=COMET_ENVIRONMENT,
+        checkpoint=lambda wildcards: plan.comet_files(wildcards.metric),
+    output:
+        scores="<results>/comet/{metric}/{system}/{benchmark}.csv",
+        segments="<results>/comet/{metric}/{system}/{benchmark}.jsonl",
+        manifest="<results>/comet/{metric}/{system}/{benchmark}.json",
+    log:
+        "<logs>/score_comet/{metric}/{system}/{benchmark}.log",
+    benchmark:
+        "<benchmarks>/score_comet/{metric}/{system}/{benchmark}.tsv"
+    threads: 2
+    resources:
+        mem_mb=growing(12000),
+        runtime=growing(480),
+        gpu=lambda wildcards: gpus(plan.comet_devices(wildcards.metric)),
+    params:
+        settings=lambda wildcards: plan.comet_settings(
+            wildcards.metric, wildcards.system, wildcards.benchmark
+        ),
+        cache="results/state/comet",
+        version=version("score_comet"),
+    message:
+        "Scoring {wildcards.system} on {wildcards.benchmark} by {wildcards.metric}"
+    script:
+        "../workflow/scripts/score_comet.py"
+
+
+rule compare_systems:
+    input:
+        unpack(
+            lambda wildcards: in_results(
+                plan.comparison_inputs(
+                    wildcards.judge,
+                    wildcards.system,
+                    wildcards.baseline,
+                    wildcards.benchmark,
+                )
+            )
+        ),
+        benchmark="<results>/benchmarks/{benchmark}",
+    output:
+        comparisons="<results>/comparisons/{judge}/{system}/{baseline}/{benchmark}.csv",
+        manifest="<results>/comparisons/{judge}/{system}/{baseline}/{benchmark}.json",
+    log:
+        "<logs>/compare_systems/{judge}/{system}/{baseline}/{benchmark}.log",
+    benchmark:
+        "<benchmarks>/compare_systems/{judge}/{system}/{baseline}/{benchmark}.tsv"
+    threads: 2
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(240),
+    params:
+        settings=lambda wildcards: plan.comparison_settings(
+            wildcards.judge,
+            wildcards.system,
+            wildcards.baseline,
+            wildcards.benchmark,
+        ),
+        state=f"{RESULTS}/state/comparisons/{{judge}}/{{system}}/{{baseline}}/{{benchmark}}",
+        version=version("compare_systems"),
+    message:
+        "Comparing {wildcards.system} with {wildcards.baseline} on {wildcards.benchmark} by {wildcards.judge}"
+    script:
+        "../workflow/scripts/compare_systems.py"
+
+
+rule read_published_scores:
+    input:
+        files=lambda wildcards: plan.published_files(wildcards.system),
+    output:
+        scores="<results>/published/{system}.csv",
+        manifest="<results>/published/{system}.json",
+    log:
+        "<logs>/read_published_scores/{system}.log",
+    benchmark:
+        "<benchmarks>/read_published_scores/{system}.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        settings=lambda wildcards: plan.published_settings(wildcards.system),
+        version=version("read_published_scores"),
+    message:
+        "Reading the published scores of {wildcards.system}"
+    script:
+        "../workflow/scripts/read_published_scores.py"
+
+
 rule make_table:
     input:
         scores=lambda wildcards: in_results(plan.scores("tables", wildcards.table)),
+        comparisons=lambda wildcards: in_results(plan.comparisons(wildcards.table)),
+        published=lambda wildcards: [
+            os.path.relpath(f"{workflow.basedir}/config/published/{name}.csv")
+            for name in plan.published_tables(wildcards.table)
+        ],
     output:
-        csv=report(
-            "<results>/tables/{table}.csv",
-            caption="../workflow/report/table.rst",
-            category="Tables",
-            labels={"table": "{table}"},
-        ),
+        csv="<results>/tables/{table}.csv",
         md="<results>/tables/{table}.md",
         tex="<results>/tables/{table}.tex",
+        html=report(
+            "<results>/tables/{table}.html",
+            caption="../workflow/report/table.rst",
+            category="1 Tables",
+            labels=lambda wildcards: {
+                "#": plan.place("tables", wildcards.table),
+                "table": wildcards.table,
+            },
+        ),
     log:
         "<logs>/make_table/{table}.log",
     benchmark:
@@ -66,8 +200,12 @@ rule make_figure:
             directory("<results>/figures/{figure}"),
             patterns=["{picture}.png"],
             caption="../workflow/report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}", "picture": "{picture}"},
+            category="2 Figures",
+            labels=lambda wildcards: {
+                "#": plan.place("figures", wildcards.figure),
+                "figure": wildcards.figure,
+                "picture": wildcards.picture,
+            },
         ),
     log:
         "<logs>/make_figure/{figure}.log",
@@ -84,3 +222,14 @@ rule make_figure:
         "Drawing figure {wildcards.figure}"
     script:
         "../workflow/scripts/make_figure.py"
+
+
+# A target for each table and figure, by its name: `snakemake table4`.
+for shown, paths in plan.shown().items():
+
+    rule:
+        name:
+            shown
+        input:
+            in_results(paths),
+        localrule: True

@@ -9,23 +9,18 @@ Source: Koehn 2004; sacrebleu 2.6, ``sacrebleu.significance``.
 
 import csv
 import functools
-import multiprocessing
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lingualift.comet_metric import read_segment_scores
-from lingualift.configuration.evaluation import Metric, split_direction
+from lingualift.configuration.evaluation import Metric
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path, checksum, fingerprint
+from lingualift.files import atomic_path, checksum
 from lingualift.manifests import Manifest
-from lingualift.metrics import Scorer, check_metrics
-from lingualift.scoring import Stretch, benchmark_languages, benchmark_sentences, find_directions, read_hypotheses
-from lingualift.stores import RecordStore
+from lingualift.metrics import Scorer, check_metrics, own_models
+from lingualift.scoring import Hypotheses, Pair, in_parallel, keep_directions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,11 +73,10 @@ class Comparison(NamedTuple):
 class _Work:
     """What every worker needs beside its direction."""
 
-    folder: Path
+    hypotheses: Mapping[str, Hypotheses]
     metrics: Mapping[str, Metric]
     segment_scores: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
     pairs: Sequence[tuple[str, str]]
-    limit: int | None
     samples: int
     seed: int
 
@@ -98,13 +92,11 @@ def resample(scorer: Scorer, hypotheses: Sequence[str], *, samples: int = SAMPLE
     """
     import numpy as np
 
-    metric = scorer._metric
-    prepared = hypotheses if scorer._model is None else scorer._pieces(hypotheses)
-    statistics = metric._extract_corpus_statistics(prepared, None)
+    statistics = scorer.statistics(hypotheses)
     # Whole numbers far below 2**53: exact. sacrebleu goes on in float32.
     sums = (_draws(len(statistics), samples, seed) @ np.array(statistics, dtype=np.float64)).astype(np.float32)
-    function = _chrf_of if hasattr(metric, "char_order") else _bleu_of
-    return Resampled(metric._aggregate_and_compute(statistics).score, function(sums, metric))
+    function = _chrf_of if hasattr(scorer.formula, "char_order") else _bleu_of
+    return Resampled(scorer.score_of(statistics), function(sums, scorer.formula))
 
 
 def resample_means(segments: Sequence[float], *, samples: int = SAMPLES, seed: int = SEED) -> Resampled:
@@ -176,7 +168,7 @@ def compare_systems(
     check_metrics(metrics.values())
     segment_scores = segment_scores or {}
     systems = dict.fromkeys(name for pair in pairs for name in pair)
-    files = {system: _of(hypotheses_files, system, "hypotheses") for system in systems} if metrics else {}
+    files = {system: _of(hypotheses_files, system, "hypotheses") for system in systems}
     settings = {name: metric.model_dump() for name, metric in metrics.items()}
     manifest = Manifest("comparisons", {"metrics": settings, "samples": samples}, seed=seed)
     for path in (path for paths in files.values() for path in paths):
@@ -187,21 +179,18 @@ def compare_systems(
             path = _of(paths, system, f"segment scores of {name}")
             manifest.add_input(path)
             read.setdefault(name, {})[system] = read_segment_scores(path)
-    work = _Work(Path(benchmark_folder), metrics, read, pairs, limit, samples, seed)
-    stretches = {system: find_directions(paths) for system, paths in files.items()}
-    compared: dict[str, list[dict[str, Any]]] = {}
-    with ExitStack() as stack:
-        store = None
-        if state is not None:
-            key = fingerprint(
-                [manifest.settings, manifest.inputs, pairs, limit, seed, checksum(work.folder / "manifest.json")]
-            )
-            store = stack.enter_context(RecordStore(Path(state) / f"{key}.jsonl", ("rows",)))
-            compared = {record["direction"]: record["rows"] for record in store}
-        for direction, found in _compared(work, stretches, compared.keys(), workers):
-            if store is not None:
-                store.append([{"direction": direction, "sentence": 0, "rows": found}])
-            compared[direction] = found
+    hypotheses = {system: Hypotheses.open(paths, benchmark_folder, limit=limit) for system, paths in files.items()}
+    work = _Work(hypotheses, metrics, read, pairs, samples, seed)
+    # The target first: a worker prepares the references of one target once.
+    directions = sorted({pair for of in hypotheses.values() for pair in of.stretches}, key=lambda pair: pair[::-1])
+    more = [own_models(metrics.values()), checksum(Path(benchmark_folder) / "manifest.json")]
+    compared: dict[Pair, list[dict[str, Any]]] = keep_directions(
+        directions,
+        lambda remaining: in_parallel(functools.partial(_compare_direction, work), remaining, workers),
+        state=state,
+        key=[manifest.settings, manifest.inputs, pairs, limit, seed, *more],
+        column="rows",
+    )
     rows = [{"benchmark": benchmark} | row for _, found in sorted(compared.items()) for row in found]
     with atomic_path(out) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COMPARISON_COLUMNS, lineterminator="\n")
@@ -240,52 +229,26 @@ def _of(files: Mapping[str, Any], system: str, what: str) -> Any:
     return files[system]
 
 
-def _compared(
-    work: _Work, stretches: Mapping[str, Mapping[str, list[Stretch]]], done: Container[str], workers: int
-) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The rows of every direction that is not done, as they come."""
-    by_system = [*stretches.values(), *(found for of in work.segment_scores.values() for found in of.values())]
-    languages = benchmark_languages(work.folder)
-    directions = {name: split_direction(name, languages) for found in by_system for name in found if name not in done}
-    tasks = [
-        (source, target, {system: found[name] for system, found in stretches.items() if name in found})
-        # The target first: a worker prepares the references of one target once.
-        for name, (source, target) in sorted(directions.items(), key=lambda item: item[1][::-1])
-    ]
-    run: Callable[..., tuple[str, list[dict[str, Any]]]] = partial(_compare_direction, work)
-    if workers == 1 or len(tasks) <= 1:
-        yield from map(run, tasks)
-        return
-    # Forked, not spawned: a spawned worker would run the calling script again.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-        yield from pool.map(run, tasks, chunksize=min(8, max(1, len(tasks) // (8 * workers))))
-
-
-def _compare_direction(
-    work: _Work, task: tuple[str, str, Mapping[str, list[Stretch]]]
-) -> tuple[str, list[dict[str, Any]]]:
+def _compare_direction(work: _Work, pair: Pair) -> dict[Pair, list[dict[str, Any]]]:
     """The rows of one direction."""
-    source, target, stretches = task
-    direction = f"{source}-{target}"
+    direction = "-".join(pair)
     options = {"samples": work.samples, "seed": work.seed}
     tail = f"|bs:{work.samples}|seed:{work.seed}"
     found: dict[str, tuple[dict[str, Resampled], str]] = {}
-    if any({*pair} <= stretches.keys() for pair in work.pairs):
-        _, references = benchmark_sentences(work.folder, source, target, limit=work.limit)
-        hypotheses = {
-            system: read_hypotheses(places, len(references), direction=direction)
-            for system, places in stretches.items()
-        }
+    having = {system: of for system, of in work.hypotheses.items() if pair in of.stretches}
+    if work.metrics and any({*names} <= having.keys() for names in work.pairs):
+        segments = {system: of.read(pair) for system, of in having.items()}
+        references = next(iter(segments.values())).references
         for name, metric in work.metrics.items():
-            scorer = _prepared(metric, target, tuple(references))
-            resampled = {system: resample(scorer, texts, **options) for system, texts in hypotheses.items()}
+            scorer = _prepared(metric, pair[1], tuple(references))
+            resampled = {system: resample(scorer, of.hypotheses, **options) for system, of in segments.items()}
             found[name] = resampled, scorer.signature + tail
     for name, of in work.segment_scores.items():
         means = {
             system: resample_means(scores[direction], **options) for system, scores in of.items() if direction in scores
         }
         found[name] = means, f"segments{tail}"
-    return direction, [
+    rows = [
         {
             "direction": direction,
             "system": system,
@@ -300,6 +263,7 @@ def _compare_direction(
         for system, baseline in work.pairs
         if {system, baseline} <= of.keys()
     ]
+    return {pair: rows}
 
 
 @functools.lru_cache(maxsize=8)

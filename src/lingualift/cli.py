@@ -48,13 +48,16 @@ def check(config: _ConfigurationFile) -> None:
 
     with _friendly():
         plan = Plan(load_run(config))
+        missing, left_out = plan.missing_data(), plan.left_out()
     counts = ", ".join(f"{number} {section}" for section, number in summary(plan).items() if number)
     typer.echo(f"{config}: good; {counts}")
     for name in plan.configuration.benchmarks:
         typer.echo(f"  {name}: {len(plan.directions(name)):,} directions in {plan.shards(name)} job(s) a system")
     for folder, hub in plan.fetched_datasets().items():
         typer.echo(f"  {folder}: is downloaded from {hub.name}")
-    for name, files in plan.missing_data().items():
+    for name, what in left_out.items():
+        typer.echo(f"  {name}: {what}")
+    for name, files in missing.items():
         typer.echo(f"  missing: {name}: {len(files)} file(s), the first {files[0]}")
 
 
@@ -78,6 +81,55 @@ def results(config: _ConfigurationFile) -> None:
     for kind, paths in found.items():
         for path in paths:
             typer.echo(f"{kind:8}{path}{'' if path.exists() else '  (not made yet)'}")
+
+
+@app.command()
+def estimate(
+    config: _ConfigurationFile,
+    gpu: Annotated[str, typer.Option(help="A GPU by name, e.g. a100-80, h100; others with --gpu-memory and --peak.")],
+    gpu_memory: Annotated[float | None, typer.Option(help="GB of one GPU.")] = None,
+    peak: Annotated[float | None, typer.Option(help="TFLOP/s of one GPU in bfloat16, dense.")] = None,
+    utilisation: Annotated[
+        float, typer.Option(min=0.0001, max=1, help="Share of the peak that training reaches.")
+    ] = 0.4,
+    measured: Annotated[
+        Path | None, typer.Option(help="A trained model's folder: take the share from its log.")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="In place of the recipes' own.")] = None,
+    gpus_per_node: Annotated[int | None, typer.Option(min=1, help="In place of the recipes' own.")] = None,
+    sentence_tokens: Annotated[float, typer.Option(min=1, help="Tokens of a sentence, where none is counted.")] = 40,
+    rows: Annotated[list[str] | None, typer.Option(help="CORPUS=ROWS of a corpus that is not there yet.")] = None,
+    tokens: Annotated[list[str] | None, typer.Option(help="MIXTURE=TOKENS of one pass, where you know them.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="BASE=SHAPE of a base not there yet: llama-2-7b.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Plan the jobs with it: profiles/slurm.")] = None,
+    jobs: Annotated[bool, typer.Option(help="Count the jobs, which takes as long as a dry run.")] = True,
+) -> None:
+    """Say what a run takes before it is sent: tokens, steps, memory, GPU-hours, disk, jobs."""
+    from lingualift.estimates.command import estimate as estimated
+
+    options = {"rows": rows or (), "tokens": tokens or (), "shapes": shape or (), "profile": profile, "jobs": jobs}
+    options |= {"gpu": gpu, "gpu_memory": gpu_memory, "peak": peak, "utilisation": utilisation, "measured": measured}
+    options |= {"nodes": nodes, "gpus_per_node": gpus_per_node, "sentence_tokens": sentence_tokens}
+    with _friendly():
+        typer.echo(estimated(config, **options), nl=False)
+
+
+@app.command()
+def runtimes(
+    config: _ConfigurationFile,
+    since: Annotated[str, typer.Option(help="From when on SLURM is asked, as sacct takes it.")] = "now-60days",
+) -> None:
+    """Say what a run really took, by rule; write it to the run's tables."""
+    from lingualift.configuration.loading import load_run
+    from lingualift.runtimes import add_accounting, rule_runtimes, runtime_rows, write_runtimes
+
+    with _friendly():
+        folder = Path("results") / load_run(config).configuration.run
+        found = rule_runtimes(folder / "runtimes")
+        accounted = add_accounting(found, Path.cwd(), since=since)
+        rows = runtime_rows(found, accounted=accounted)
+        typer.echo(write_runtimes(rows, folder / "tables" / "runtimes.csv"), nl=False)
+    typer.echo(f"\n{folder}/tables/runtimes.csv{'' if accounted else '; SLURM keeps no accounts here'}")
 
 
 @app.command()
@@ -137,7 +189,7 @@ def translate(
     target: Annotated[str, typer.Option(help="Code of the language it is wanted in.")] = "de",
     prompt: Annotated[str, typer.Option(help="Template of prompts.yaml: the one the model was tuned with.")] = "alpaca",
     beam: Annotated[int, typer.Option(min=1)] = 4,
-    engine: Annotated[Literal["auto", "transformers", "ctranslate2"], typer.Option()] = "auto",
+    engine: Annotated[Literal["auto", "transformers", "ctranslate2", "vllm"], typer.Option()] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="0: all cores.")] = 0,
     languages_file: _LanguagesFile = None,
     prompts_file: Annotated[Path | None, typer.Option(help="Default: config/prompts.yaml.")] = None,
@@ -177,7 +229,7 @@ def _translations(
     from lingualift.configuration.loading import read_yaml
     from lingualift.configuration.messages import nearest
     from lingualift.configuration.prompts import Prompt
-    from lingualift.configuration.schema import System
+    from lingualift.configuration.systems import CausalModel
     from lingualift.engines import choose_engine, convert_to_ctranslate2
     from lingualift.languages import load_languages
     from lingualift.translation import load_translator
@@ -190,9 +242,9 @@ def _translations(
         raise LingualiftError(f"no prompt {prompt!r}{nearest(prompt, prompts)}; there are {', '.join(prompts)}")
     if not (model / "config.json").is_file():
         raise LingualiftError(f"{model}: not the folder of a model (it has no config.json)")
-    system = System.model_validate(settings)
+    system = CausalModel.model_validate(settings)
     with tempfile.TemporaryDirectory() as folder:
-        converted = Path(folder) / "converted" if choose_engine(system) == "ctranslate2" else None
+        converted = Path(folder) / "converted" if choose_engine(system, gpus=_gpus()) == "ctranslate2" else None
         if converted is not None:
             convert_to_ctranslate2(model, converted)
         translator = load_translator(
@@ -209,3 +261,10 @@ def _translations(
             for number, answer in zip(numbers, translator.answer(prompts_ids, longest), strict=True):
                 translated[filled[number]] = answer
     return translated
+
+
+def _gpus() -> int:
+    """How many GPUs this machine has."""
+    import torch
+
+    return torch.cuda.device_count()

@@ -6,29 +6,18 @@ outputs would be counted as another language's, and a rate of 0 would say that n
 
 import functools
 import importlib.metadata
-import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from lingualift.configuration.evaluation import OFF_TARGET, split_direction
+from lingualift.configuration.evaluation import OFF_TARGET, OffTarget
 from lingualift.errors import LingualiftError
-from lingualift.files import checksum, fingerprint
+from lingualift.files import checksum
 from lingualift.languages import Language
 from lingualift.manifests import Manifest
-from lingualift.scoring import (
-    Stretch,
-    benchmark_languages,
-    benchmark_sentences,
-    find_directions,
-    read_hypotheses,
-    write_scores,
-)
-from lingualift.stores import RecordStore
+from lingualift.scoring import Hypotheses, Pair, in_parallel, keep_directions, write_scores
 
 # fastText's lid.176 names languages by ISO 639-1, or by 639-3 where that has none; but these otherwise.
 _LID176 = {"gsw": "als", "als": "sq", "kmr": "ku", "nob": "no", "fil": "tl"}
@@ -144,11 +133,20 @@ def off_target(
     return dict(zip(OFF_TARGET, rates, strict=True))
 
 
+def load_detector(entry: OffTarget) -> Detector:
+    """The detector that a metric names.
+
+    Raises:
+        LingualiftError: its file or its package is not there.
+    """
+    return FastText(str(entry.model)) if entry.detector == "fasttext" else LangDetect(entry.seed)
+
+
 def score_off_target(
     hypotheses_files: Sequence[str | Path],
     *,
     benchmark_folder: str | Path,
-    detector: Detector,
+    rates: Mapping[str, tuple[str, Detector]],
     languages: Mapping[str, Language],
     out: str | Path,
     system: str,
@@ -157,12 +155,14 @@ def score_off_target(
     workers: int = 1,
     state: str | Path | None = None,
 ) -> Manifest:
-    """Both rates of every direction that the files hold.
+    """Rates of every direction that the files hold.
 
     Args:
         hypotheses_files: JSON lines of direction, sentence and hypothesis; each direction complete.
-        out: the CSV file of scores, see ``scoring.COLUMNS``; two rows a direction, sorted. The score of a rate that is
-            not known is empty.
+        rates: by the name that tables call them: ``R_source`` or ``R_X``, and the detector. Several rates of one
+            detector are one pass over the outputs.
+        out: the CSV file of scores, see ``scoring.COLUMNS``; a row a direction and rate, sorted. The score of a rate
+            that is not known is empty.
         system: the system's name, as written into the rows; ``benchmark`` likewise.
         limit: how many of the first sentences of the benchmark were translated.
         workers: processes.
@@ -175,37 +175,25 @@ def score_off_target(
         InputError: a file has a bad line.
         LingualiftError: a direction is not complete, or not in the benchmark.
     """
-    folder = Path(benchmark_folder)
-    manifest = Manifest("scores", {"detector": detector.signature})
-    for path in hypotheses_files:
-        manifest.add_input(path)
-    codes = benchmark_languages(folder)
-    found = find_directions(hypotheses_files)
-    pairs = {name: split_direction(name, codes) for name in found}
-    labels = {code: detector.label(languages[code]) for pair in pairs.values() for code in pair}
-    counted: dict[str, Counts] = {}
-    with ExitStack() as stack:
-        store = None
-        if state is not None:
-            key = fingerprint([manifest.settings, manifest.inputs, limit, checksum(folder / "manifest.json")])
-            store = stack.enter_context(RecordStore(Path(state) / f"{key}.jsonl", ("counts",)))
-            counted = {record["direction"]: record["counts"] for record in store}
-        tasks = [(name, *pairs[name], found[name]) for name in sorted(found) if name not in counted]
-        for name, counts in _counted(partial(_count_languages, detector, folder, limit), tasks, workers):
-            if store is not None:
-                store.append([{"direction": name, "sentence": 0, "counts": counts}])
-            counted[name] = counts
-    head = {"system": system, "benchmark": benchmark}
+    hypotheses = Hypotheses.open(hypotheses_files, benchmark_folder, limit=limit)
+    detectors = {detector.signature: detector for _, detector in rates.values()}
+    manifest = hypotheses.manifest({"detectors": list(detectors)})
+    counted: dict[Pair, dict[str, Counts]] = keep_directions(
+        hypotheses.stretches,
+        lambda pairs: in_parallel(partial(_count_languages, hypotheses, detectors), pairs, workers),
+        state=state,
+        key=[manifest.settings, manifest.inputs, limit, checksum(hypotheses.folder / "manifest.json")],
+        column="counts",
+    )
     rows: list[dict[str, Any]] = []
-    for name in sorted(found, key=pairs.__getitem__):
-        counts, (source, target) = dict(counted[name]), pairs[name]
-        total = sum(counts.values())
-        manifest.counts.update(directions=1, segments=total, undetected=counts.get("", 0))
-        tail = {"signature": detector.signature, "segments": total}
-        for metric, code in zip(OFF_TARGET, (source, target), strict=True):
-            rate = _rate(counts, labels[code])
-            score = "" if rate is None else rate
-            rows.append(head | {"source": source, "target": target, "metric": metric, "score": score} | tail)
+    for pair in hypotheses.stretches:
+        head = {"system": system, "benchmark": benchmark, "source": pair[0], "target": pair[1]}
+        for metric, (rate, detector) in rates.items():
+            counts = counted[pair][detector.signature]
+            value = _rate(counts, detector.label(languages[dict(zip(OFF_TARGET, pair, strict=True))[rate]]))
+            row = {"metric": metric, "score": "" if value is None else value, "signature": detector.signature}
+            rows.append(head | row | {"segments": sum(counts.values())})
+        manifest.counts.update(directions=1, segments=sum(counts.values()), undetected=counts.get("", 0))
     write_scores(rows, out)
     return manifest
 
@@ -220,38 +208,16 @@ def _rate(counts: Counts, label: str | None) -> float | None:
 
 
 def _count_languages(
-    detector: Detector,
-    folder: Path,
-    limit: int | None,
-    name: str,
-    source: str,
-    target: str,
-    stretches: Sequence[Stretch],
-) -> tuple[str, Counts]:
-    """The languages of the outputs of one direction."""
-    _, references = benchmark_sentences(folder, source, target, limit=limit)
-    hypotheses = read_hypotheses(stretches, len(references), direction=name)
-    different = list(dict.fromkeys(hypotheses))
-    labels = dict(zip(different, detector.detect(different), strict=True))
-    return name, _count(labels[hypothesis] for hypothesis in hypotheses)
-
-
-def _counted(
-    count: Callable[..., tuple[str, Counts]], tasks: Sequence[tuple[Any, ...]], workers: int
-) -> Iterator[tuple[str, Counts]]:
-    """The directions, as they come."""
-    if workers == 1 or len(tasks) <= 1:
-        yield from (count(*task) for task in tasks)
-        return
-    # Forked, not spawned: a spawned worker would run the calling script again.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-        futures = [pool.submit(count, *task) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    hypotheses: Hypotheses, detectors: Mapping[str, Detector], pair: Pair
+) -> dict[Pair, dict[str, Counts]]:
+    """The languages of the outputs of one direction, as each detector tells them."""
+    texts = hypotheses.read(pair).hypotheses
+    different = list(dict.fromkeys(texts))
+    found = {}
+    for signature, detector in detectors.items():
+        labels = dict(zip(different, detector.detect(different), strict=True))
+        found[signature] = _count(labels[text] for text in texts)
+    return {pair: found}
 
 
 @functools.cache

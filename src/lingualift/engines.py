@@ -1,10 +1,11 @@
 """Engines: what turns prompts into answers, behind one interface."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
-from lingualift.configuration.schema import System
+from lingualift.configuration.systems import CausalModel
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path
 from lingualift.tokenization import load_tokenizer
@@ -21,26 +22,35 @@ class Engine(Protocol):
             max_new_tokens: the longest answer.
 
         Returns:
-            The new token ids of each, without the end-of-sequence token.
+            The new token ids of each, up to the end-of-sequence token or a token that the prompt stops at.
         """
         ...
 
 
 class TransformersEngine:
-    """transformers' ``generate``, on whatever device there is."""
+    """transformers' ``generate``, on whatever device there is.
 
-    def __init__(self, model: Path, system: System) -> None:
+    What prompts share at their beginning is computed anew for each: a prefilled cache would stand before the padding
+    of a batch, at other positions than the padded prompt has it, and its answers are not exactly the same.
+
+    Args:
+        model: a folder.
+        stops: tokens that end an answer, beside the end-of-sequence token.
+    """
+
+    def __init__(self, model: Path, system: CausalModel, *, stops: Sequence[int] = ()) -> None:
         import torch
 
         from lingualift.training import load_model
 
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        kind = torch.float32 if system.precision == "int8" else getattr(torch, system.precision)
-        self.model = load_model(model, dtype=kind).to(self.device).eval()
+        self.model = load_model(model, dtype=getattr(torch, system.precision)).to(self.device).eval()
         self.system = system
         self.eos = _eos(model)
+        self.ends = [self.eos, *stops]
 
     def generate(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
+        """See :class:`Engine`."""
         import torch
 
         longest = max(map(len, prompts))
@@ -57,16 +67,24 @@ class TransformersEngine:
                 num_beams=self.system.beam,
                 length_penalty=self.system.length_penalty,
                 do_sample=False,
-                eos_token_id=self.eos,
+                eos_token_id=self.ends,
                 pad_token_id=self.eos,
             )
-        return [_cut(row, self.eos) for row in out[:, longest:].tolist()]
+        return [_cut(row, self.ends) for row in out[:, longest:].tolist()]
 
 
 class CTranslate2Engine:
-    """CTranslate2: the same search in C++, with the prompt's shared beginning computed once."""
+    """CTranslate2: the same search in C++, with the prompt's shared beginning computed once.
 
-    def __init__(self, converted: Path, model: Path, system: System, *, threads: int) -> None:
+    Args:
+        converted: the model's folder, in CTranslate2's form.
+        model: the model's own folder.
+        stops: tokens that end an answer, beside the end-of-sequence token.
+    """
+
+    def __init__(
+        self, converted: Path, model: Path, system: CausalModel, *, threads: int, stops: Sequence[int] = ()
+    ) -> None:
         import ctranslate2
 
         self.generator = ctranslate2.Generator(
@@ -74,9 +92,10 @@ class CTranslate2Engine:
         )
         self.tokenizer = load_tokenizer(model)
         self.system = system
-        self.eos = _eos(model)
+        self.ends = [_eos(model), *stops]
 
     def generate(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
+        """See :class:`Engine`."""
         shared = _shared_prefix(prompts)
         name = self.tokenizer.convert_ids_to_tokens
         results = self.generator.generate_batch(
@@ -87,9 +106,61 @@ class CTranslate2Engine:
             length_penalty=self.system.length_penalty,
             max_length=max_new_tokens,
             include_prompt_in_result=False,
-            end_token=[self.eos],
+            end_token=self.ends,
         )
-        return [_cut(result.sequences_ids[0], self.eos) for result in results]
+        return [_cut(result.sequences_ids[0], self.ends) for result in results]
+
+
+class VllmEngine:
+    """vLLM's own beam search, with its cache of prompt beginnings; for GPUs.
+
+    Written after vLLM's documentation (``LLM.beam_search``, 0.17 to 0.22): it has not been run, for want of a machine
+    that vLLM installs on. vLLM's beam search ends at the end-of-sequence token alone; what a prompt stops at is cut
+    off afterwards.
+
+    Args:
+        model: a folder.
+        stops: tokens that end an answer, beside the end-of-sequence token.
+
+    Raises:
+        LingualiftError: vLLM is not installed.
+    """
+
+    def __init__(self, model: Path, system: CausalModel, *, stops: Sequence[int] = ()) -> None:
+        try:
+            import vllm
+            from vllm.sampling_params import BeamSearchParams
+        except ImportError as error:
+            raise LingualiftError(
+                f"`engine: vllm` needs vLLM, which is not there ({error}): `pip install vllm` into the workflow's "
+                "environment, or set `engine: transformers`"
+            ) from error
+        self._greedy, self._beam_search = vllm.SamplingParams, BeamSearchParams
+        self.model = vllm.LLM(
+            model=str(model),
+            dtype=system.precision,
+            seed=0,
+            enable_prefix_caching=True,
+            trust_remote_code=False,
+            # The search asks for twice as many candidates as it keeps.
+            max_logprobs=max(20, 2 * system.beam),
+        )
+        self.system = system
+        self.ends = [_eos(model), *stops]
+
+    def generate(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
+        """See :class:`Engine`."""
+        asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        if self.system.beam == 1:
+            options = self._greedy(temperature=0.0, max_tokens=max_new_tokens, stop_token_ids=self.ends)
+            outputs = self.model.generate(asked, options, use_tqdm=False)
+            return [_cut(output.outputs[0].token_ids, self.ends) for output in outputs]
+        options = self._beam_search(
+            beam_width=self.system.beam, max_tokens=max_new_tokens, length_penalty=self.system.length_penalty
+        )
+        # What it gives begins with the prompt.
+        found = [output.sequences[0].tokens for output in self.model.beam_search(asked, options)]
+        return [_cut(tokens[len(prompt) :], self.ends) for prompt, tokens in zip(prompts, found, strict=True)]
 
 
 def convert_to_ctranslate2(model: str | Path | None, out: Path) -> None:
@@ -109,13 +180,11 @@ def convert_to_ctranslate2(model: str | Path | None, out: Path) -> None:
             raise LingualiftError(f"{model}: {error}; set `engine: transformers` for this system") from error
 
 
-def choose_engine(system: System) -> str:
-    """What ``auto`` means here: CTranslate2 on a CPU, transformers on a GPU."""
+def choose_engine(system: CausalModel, *, gpus: int) -> str:
+    """What ``auto`` means where a profile has so many GPUs: transformers with any, CTranslate2 with none or for int8."""
     if system.engine != "auto":
         return system.engine
-    import torch
-
-    return "transformers" if torch.cuda.is_available() else "ctranslate2"
+    return "transformers" if gpus and system.precision != "int8" else "ctranslate2"
 
 
 def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
@@ -128,8 +197,8 @@ def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
     return max(most, 0)
 
 
-def _cut(tokens: Sequence[int], eos: int) -> list[int]:
-    return list(tokens[: tokens.index(eos)] if eos in tokens else tokens)
+def _cut(tokens: Sequence[int], ends: Sequence[int]) -> list[int]:
+    return list(takewhile(lambda token: token not in ends, tokens))
 
 
 def _eos(model: Path) -> int:

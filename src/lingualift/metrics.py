@@ -11,6 +11,7 @@ from lingualift.errors import InputError, LingualiftError
 from lingualift.files import checksum
 
 if TYPE_CHECKING:
+    from sacrebleu.metrics import BLEU, CHRF
     from sentencepiece import SentencePieceProcessor
 
 # The files that sacrebleu keeps its SentencePiece models in.
@@ -59,13 +60,28 @@ class Scorer:
 
     def score(self, hypotheses: Sequence[str]) -> float:
         """The corpus-level score of one hypothesis a reference, in [0, 100]."""
-        prepared = hypotheses if self._model is None else self._pieces(hypotheses)
-        return self._metric.corpus_score(prepared, None).score
+        return self._metric.corpus_score(self._prepared(hypotheses), None).score
+
+    def statistics(self, hypotheses: Sequence[str]) -> list[list[float]]:
+        """What each hypothesis adds to the sums that the score is computed from: whole numbers, a row a sentence."""
+        return self._metric._extract_corpus_statistics(self._prepared(hypotheses), None)
+
+    def score_of(self, statistics: Sequence[Sequence[float]]) -> float:
+        """The score of hypotheses with these statistics."""
+        return self._metric._aggregate_and_compute(statistics).score
+
+    @property
+    def formula(self) -> "BLEU | CHRF":
+        """sacrebleu's metric: how a score follows from sums of statistics."""
+        return self._metric
 
     @property
     def signature(self) -> str:
         """sacrebleu's signature: references, case, tokenizer, smoothing, version."""
         return self._metric.get_signature().format()
+
+    def _prepared(self, hypotheses: Sequence[str]) -> Sequence[str]:
+        return hypotheses if self._model is None else self._pieces(hypotheses)
 
     def _pieces(self, sentences: Sequence[str]) -> list[str]:
         # As sacrebleu does it for one line.
@@ -82,6 +98,12 @@ def check_metrics(metrics: Iterable[Metric]) -> None:
     for metric in metrics:
         if metric.name == "spbleu":
             _sentencepiece_file(str(metric.tokenizer))
+
+
+def own_models(metrics: Iterable[Metric]) -> list[str]:
+    """Checksums of the tokenizer models that some metrics name by their path: such a file may change."""
+    tokenizers = [metric.tokenizer or "" for metric in metrics]
+    return [checksum(name.removeprefix("spm:")) for name in tokenizers if name.startswith("spm:")]
 
 
 def rates(sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:

@@ -1,10 +1,14 @@
-"""Numbers as the papers print them, to stand beside ours: the files of ``config/published``."""
+"""Others' numbers: those that the papers print (``config/published``), and scores that authors released."""
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lingualift.errors import InputError
+from lingualift.manifests import Manifest
+from lingualift.scoring import write_scores
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,6 @@ def read_published(path: str | Path) -> PublishedNumbers:
         InputError: no ``#`` line, no column ``system``, a cell that is no number, or a row that stands twice; with
             the line.
     """
-    import csv
-
     path = Path(path)
     if not path.is_file():
         raise InputError(path, "no such file")
@@ -66,3 +68,66 @@ def read_published(path: str | Path) -> PublishedNumbers:
                 raise InputError(path, f"not a number: {cell!r}", line=line) from error
     source = " ".join(line.lstrip("# ").strip() for line in lines[:start])
     return PublishedNumbers(path, source, head[:place], numbers)
+
+
+def published_scores(
+    path: str | Path, *, system: str, benchmark: str, metric: str, signature: str = "as published"
+) -> list[dict[str, Any]]:
+    """Scores that the authors of LLaMAX released: rows ``en-x`` and ``x-en``, a column per language, ``/`` for none.
+
+    Returns:
+        Rows of scores, see ``scoring.COLUMNS``, sorted by direction; where a direction stands in two rows (``en-x`` and
+        ``x-de``) the first is taken. Segments are not published: 0.
+
+    Raises:
+        InputError: there is no such file, a row is not named after a centre language, or a cell is no number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file")
+    found: dict[tuple[str, str], float] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file)
+        _, *codes = next(lines, [""])
+        for number, (name, *scores) in enumerate(filter(None, lines), start=2):
+            left, _, right = name.rpartition("-")
+            if "x" not in (left, right) or "" in (left, right):
+                raise InputError(path, f"expected a row such as en-x or x-en, found {name!r}", line=number)
+            if len(scores) != len(codes):
+                raise InputError(path, f"expected {len(codes) + 1} columns, found {len(scores) + 1}", line=number)
+            for code, score in zip(codes, scores, strict=True):
+                if score in ("/", ""):
+                    continue
+                try:
+                    found.setdefault((left, code) if right == "x" else (code, right), float(score))
+                except ValueError as error:
+                    raise InputError(path, f"not a number: {score!r} in column {code}", line=number) from error
+    head = {"system": system, "benchmark": benchmark}
+    tail = {"metric": metric, "signature": signature, "segments": 0}
+    return [
+        head | {"source": source, "target": target, "score": score} | tail
+        for (source, target), score in sorted(found.items())
+    ]
+
+
+def import_published_scores(
+    files: Mapping[str, str | Path], *, system: str, benchmark: str, signature: str, out: str | Path
+) -> Manifest:
+    """Write released scores as ours are written.
+
+    Args:
+        files: by metric, see ``published_scores``.
+        out: the CSV file, see ``scoring.COLUMNS``.
+
+    Returns:
+        The manifest, with the directions of each metric.
+    """
+    manifest = Manifest("scores", {"system": system, "benchmark": benchmark, "signature": signature})
+    rows = []
+    for metric, path in files.items():
+        new = published_scores(path, system=system, benchmark=benchmark, metric=metric, signature=signature)
+        manifest.add_input(path)
+        manifest.counts[f"directions of {metric}"] = len(new)
+        rows += new
+    write_scores(rows, out)
+    return manifest

@@ -4,22 +4,26 @@ import csv
 import json
 import multiprocessing
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, TypeVar
 
 from lingualift.configuration.evaluation import Metric, split_direction
 from lingualift.errors import InputError, LingualiftError
 from lingualift.files import atomic_path, checksum, fingerprint, read_json
 from lingualift.manifests import Manifest
-from lingualift.metrics import Scorer, check_metrics, rates
+from lingualift.metrics import Scorer, check_metrics, own_models, rates
 from lingualift.stores import RecordStore
 
 COLUMNS = ("system", "benchmark", "source", "target", "metric", "score", "signature", "segments")
+
+Pair = tuple[str, str]
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
 class Stretch(NamedTuple):
@@ -30,13 +34,59 @@ class Stretch(NamedTuple):
     end: int
 
 
+class Segments(NamedTuple):
+    """The texts of one direction, line by line."""
+
+    sources: list[str]
+    hypotheses: list[str]
+    references: list[str]
+
+
 @dataclass(frozen=True)
-class _Work:
-    """What every worker needs beside its directions."""
+class Hypotheses:
+    """The hypotheses of a system on a benchmark: where they are, read a direction at a time, by any process.
+
+    Attributes:
+        folder: the benchmark's.
+        files: of JSON lines of direction, sentence and hypothesis.
+        stretches: direction → its lines, sorted by direction.
+        limit: how many of the first sentences were translated; all if None.
+    """
 
     folder: Path
-    metrics: Mapping[str, Metric]
-    limit: int | None
+    files: Sequence[str | Path]
+    stretches: Mapping[Pair, Sequence[Stretch]]
+    limit: int | None = None
+
+    @classmethod
+    def open(cls, files: Sequence[str | Path], benchmark_folder: str | Path, *, limit: int | None = None) -> Self:
+        """Find the directions of some files.
+
+        Raises:
+            InputError: a file has a line that is no JSON object with a direction.
+            LingualiftError: a direction is not between two languages of the benchmark.
+        """
+        folder = Path(benchmark_folder)
+        languages = sorted({code for table in _tables(folder) for code in table["languages"]})
+        found = {split_direction(name, languages): at for name, at in find_directions(files).items()}
+        return cls(folder, list(files), dict(sorted(found.items())), limit)
+
+    def read(self, pair: Pair) -> Segments:
+        """The texts of one direction.
+
+        Raises:
+            LingualiftError: the benchmark has no such direction, or a sentence has not exactly one hypothesis.
+        """
+        sources, references = benchmark_sentences(self.folder, *pair, limit=self.limit)
+        hypotheses = read_hypotheses(self.stretches[pair], len(references), direction="-".join(pair))
+        return Segments(sources, hypotheses, references)
+
+    def manifest(self, settings: Mapping[str, Any]) -> Manifest:
+        """The account of scores of these hypotheses, begun."""
+        manifest = Manifest("scores", settings)
+        for path in self.files:
+            manifest.add_input(path)
+        return manifest
 
 
 def benchmark_sentences(
@@ -90,22 +140,23 @@ def score_hypotheses(
         LingualiftError: a direction is not complete, or not in the benchmark; a tokenizer is not there.
     """
     check_metrics(metrics.values())
-    manifest = Manifest("scores", {name: metric.model_dump() for name, metric in metrics.items()})
-    for path in hypotheses_files:
-        manifest.add_input(path)
-    languages = benchmark_languages(benchmark_folder)
-    stretches = {split_direction(name, languages): found for name, found in find_directions(hypotheses_files).items()}
-    work = _Work(Path(benchmark_folder), metrics, limit)
-    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    with ExitStack() as stack:
-        store = stack.enter_context(_state_store(state, manifest, work)) if state is not None else None
-        if store is not None:
-            rows = {split_direction(record["direction"], languages): record["rows"] for record in store}
-        remaining = {pair: found for pair, found in stretches.items() if pair not in rows}
-        for done in _scored(work, remaining, workers):
-            if store is not None:
-                store.append({"direction": "-".join(pair), "sentence": 0, "rows": new} for pair, new in done.items())
-            rows.update(done)
+    hypotheses = Hypotheses.open(hypotheses_files, benchmark_folder, limit=limit)
+    manifest = hypotheses.manifest({name: metric.model_dump() for name, metric in metrics.items()})
+    rows = keep_directions(
+        hypotheses.stretches,
+        lambda pairs: in_parallel(
+            partial(_score_group, hypotheses, metrics), _groups(pairs, len(hypotheses.stretches), workers), workers
+        ),
+        state=state,
+        key=[
+            manifest.settings,
+            manifest.inputs,
+            own_models(metrics.values()),
+            limit,
+            checksum(hypotheses.folder / "manifest.json"),
+        ],
+        column="rows",
+    )
     heads = {pair: {"system": system, "benchmark": benchmark, "source": pair[0], "target": pair[1]} for pair in rows}
     write_scores((heads[pair] | row for pair in sorted(rows) for row in rows[pair]), out)
     manifest.counts.update(directions=len(rows), segments=sum(row[0]["segments"] for row in rows.values()))
@@ -120,9 +171,57 @@ def write_scores(rows: Iterable[Mapping[str, Any]], out: str | Path) -> None:
         writer.writerows(rows)
 
 
-def benchmark_languages(folder: str | Path) -> list[str]:
-    """The language codes of a canonical benchmark, sorted."""
-    return sorted({code for table in _tables(Path(folder)) for code in table["languages"]})
+def keep_directions(
+    pairs: Iterable[Pair],
+    work: Callable[[list[Pair]], Iterable[Mapping[Pair, Any]]],
+    *,
+    state: str | Path | None,
+    key: Sequence[Any],
+    column: str,
+) -> dict[Pair, Any]:
+    """Work out something of each direction, and keep it as it comes: a killed run goes on where it was.
+
+    Args:
+        pairs: the directions.
+        work: gives the results of some of them, in any order.
+        state: a folder for what was worked out so far; nothing is kept if None.
+        key: all that determines the results, JSON-like: other work has another file.
+        column: what the results are called there; they are JSON-like.
+    """
+    names = {"-".join(pair): pair for pair in pairs}
+    with ExitStack() as stack:
+        store = None
+        if state is not None:
+            store = stack.enter_context(RecordStore(Path(state) / f"{fingerprint(key)}.jsonl", (column,)))
+        found = {names[record["direction"]]: record[column] for record in store or ()}
+        for done in work([pair for pair in names.values() if pair not in found]):
+            if store is not None:
+                store.append({"direction": "-".join(pair), "sentence": 0, column: new} for pair, new in done.items())
+            found.update(done)
+    return found
+
+
+def in_parallel(run: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int) -> Iterator[_Result]:
+    """The results of some tasks as they come, from so many processes.
+
+    Args:
+        run: need not be pickled, so it may hold much.
+
+    Raises:
+        LingualiftError: what a task raises, an ``InputError`` too.
+    """
+    if workers == 1 or len(tasks) <= 1:
+        yield from map(run, tasks)
+        return
+    # Forked, not spawned: a spawned worker would run the calling script again.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _start_worker, (run,)) as pool:
+        futures = [pool.submit(_run_task, task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def find_directions(files: Iterable[str | Path]) -> dict[str, list[Stretch]]:
@@ -177,75 +276,59 @@ def read_hypotheses(stretches: Iterable[Stretch], num_sentences: int, *, directi
     return hypotheses  # type: ignore[return-value]
 
 
-def _state_store(state: str | Path, manifest: Manifest, work: _Work) -> RecordStore:
-    """The store of exactly this work: other hypotheses, references or metrics have another."""
-    models = [checksum(m.tokenizer[4:]) for m in work.metrics.values() if (m.tokenizer or "").startswith("spm:")]
-    key = fingerprint([manifest.settings, manifest.inputs, models, work.limit, checksum(work.folder / "manifest.json")])
-    return RecordStore(Path(state) / f"{key}.jsonl", ("rows",))
+_run: Callable[[Any], Any]
 
 
-Rows = dict[tuple[str, str], list[dict[str, Any]]]
+def _start_worker(run: Callable[[Any], Any]) -> None:
+    global _run
+    _run = run
 
 
-def _scored(work: _Work, stretches: Mapping[tuple[str, str], list[Stretch]], workers: int) -> Iterator[Rows]:
-    """Score groups of directions that share a target, as they come."""
-    by_target: dict[str, list[tuple[str, list[Stretch]]]] = defaultdict(list)
-    for (source, target), found in sorted(stretches.items()):
-        by_target[target].append((source, found))
-    # Small enough that every worker gets some, large enough that references are seldom prepared twice.
-    size = max(1, -(-len(stretches) // (4 * workers)))
-    groups = [
-        (target, sources[start : start + size])
-        for target, sources in by_target.items()
-        for start in range(0, len(sources), size)
-    ]
-    if workers == 1 or len(groups) <= 1:
-        yield from (_score_group(work, *group) for group in groups)
-        return
-    # Forked, not spawned: a spawned worker would run the calling script again.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-        futures = [pool.submit(partial(_score_group, work), *group) for group in groups]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _score_group(work: _Work, target: str, sources: Sequence[tuple[str, list[Stretch]]]) -> Rows:
-    """The rows of the directions into one target."""
+def _run_task(task: Any) -> Any:
     try:
-        scorers: dict[str, dict[str, Scorer]] = {}
-        return {
-            (source, target): _score_direction(work, source, target, stretches, scorers)
-            for source, stretches in sources
-        }
+        return _run(task)
     except InputError as error:
         # An error of more than one argument does not survive the way back from a worker.
         raise LingualiftError(str(error)) from error
 
 
+def _groups(pairs: Iterable[Pair], num_directions: int, workers: int) -> list[list[Pair]]:
+    """Directions that share a target, so that its references are prepared once."""
+    by_target: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        by_target[pair[1]].append(pair)
+    # Small enough that every worker gets some, large enough that references are seldom prepared twice.
+    size = max(1, -(-num_directions // (4 * workers)))
+    return [group[start : start + size] for group in by_target.values() for start in range(0, len(group), size)]
+
+
+def _score_group(
+    hypotheses: Hypotheses, metrics: Mapping[str, Metric], pairs: Sequence[Pair]
+) -> dict[Pair, list[dict[str, Any]]]:
+    """The rows of some directions into one target."""
+    scorers: dict[str, dict[str, Scorer]] = {}
+    return {pair: _score_direction(hypotheses, metrics, pair, scorers) for pair in pairs}
+
+
 def _score_direction(
-    work: _Work, source: str, target: str, stretches: Sequence[Stretch], scorers: dict[str, dict[str, Scorer]]
+    hypotheses: Hypotheses, metrics: Mapping[str, Metric], pair: Pair, scorers: dict[str, dict[str, Scorer]]
 ) -> list[dict[str, Any]]:
-    sources, references = benchmark_sentences(work.folder, source, target, limit=work.limit)
-    hypotheses = read_hypotheses(stretches, len(references), direction=f"{source}-{target}")
+    segments = hypotheses.read(pair)
     # Bilingual tables have references of their own, and so has each source where rows lack a side; the references of
     # a multi-way table without gaps serve all sources.
-    table = _table_of(work.folder, source, target)
+    table = _table_of(hypotheses.folder, *pair)
     whole = all(count == table["rows"] for count in table.get("valid", {}).values())
-    key = table["name"] if whole else f"{table['name']} {source}"
+    key = table["name"] if whole else f"{table['name']} {pair[0]}"
     if key not in scorers:
         scorers.clear()
-        scorers[key] = {name: Scorer(metric, target, references) for name, metric in work.metrics.items()}
+        scorers[key] = {name: Scorer(metric, pair[1], segments.references) for name, metric in metrics.items()}
     rows = [
-        {"metric": name, "score": scorer.score(hypotheses), "signature": scorer.signature}
+        {"metric": name, "score": scorer.score(segments.hypotheses), "signature": scorer.signature}
         for name, scorer in scorers[key].items()
     ]
-    for name, value in rates(sources, hypotheses, references).items():
+    for name, value in rates(*segments).items():
         rows.append({"metric": name, "score": value, "signature": ""})
-    return [row | {"segments": len(references)} for row in rows]
+    return [row | {"segments": len(segments.references)} for row in rows]
 
 
 @cache

@@ -273,16 +273,19 @@ def load_sequence_translator(
     Args:
         data: what the system's folder is relative to.
         names: our code → the model's code (``codes_in``), or the English name for a family that is told names.
-        family: of all its models; found out from each folder by default.
+        family: what all its models have to be of.
         prompt: for madlad and aya.
         column: where in languages.tsv the codes come from, for errors.
 
     Raises:
-        LingualiftError: there is no such model, or it is not one of safetensors that transformers can read.
+        LingualiftError: there is no such model, it is of another family, or it is not one of safetensors that
+            transformers can read.
     """
 
     def load(folder: Path) -> SequenceTranslator:
-        found = detect_family(folder) if system.family == "auto" and family is None else family or system.family
+        found = detect_family(folder) if system.family == "auto" else system.family
+        if family not in (None, found):
+            raise LingualiftError(f"{folder}: a model of the family {found}, but others of this system are {family}")
         model, tokenizer = load_sequence_model(folder, precision=system.precision)
         words = prompt if FAMILIES[found].prompt else None
         return SequenceTranslator(model, tokenizer, system, family=found, names=names, prompt=words, column=column)

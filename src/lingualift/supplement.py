@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path, fingerprint
 from lingualift.manifests import Manifest
 from lingualift.randomness import Permutation, seed_of
-from lingualift.translation import Translator, model_key, translate_directions
+from lingualift.translation import Translates, translate_directions
 
 ENGLISH = "en"
 
@@ -34,9 +35,9 @@ def lacking_pairs(corpora: Sequence[Path], languages: Sequence[str], *, minimum:
 
 def translate_supplement(
     corpus: TranslatedCorpus,
-    translator: Translator,
+    translator: Translates,
     *,
-    model: Path,
+    weights: Sequence[Any],
     corpora: Sequence[Path],
     english: Path,
     languages: Sequence[str],
@@ -49,6 +50,9 @@ def translate_supplement(
     A sentence is translated once into each language: the pairs of a language take the first of one and the same
     shuffled list, so no pair has a sentence that another, which needs more, has not. Where the system answers with
     nothing the row has no side in that language.
+
+    Args:
+        weights: what tells the translator's weights from others'.
 
     Raises:
         LingualiftError: fewer English sentences than the neediest pair lacks.
@@ -70,7 +74,7 @@ def translate_supplement(
         translator,
         {pair: sentences[: needs[pair[1]]] for pair in directions},
         state=state,
-        key=[corpus.model_dump(mode="json"), model_key(model), fingerprint(sentences)],
+        key=[corpus.model_dump(mode="json"), list(weights), fingerprint(sentences)],
         out=hypotheses,
     )
     texts = {ENGLISH: sentences, **_read(hypotheses)}
@@ -98,7 +102,7 @@ def translate_supplement(
                     "loss": "all",
                 }
             )
-        manifest.details.update(tables=tables, model=model_key(model))
+        manifest.details.update(tables=tables, model=list(weights))
         manifest.counts.update(pairs=sum(table["pairs"][table["name"]] for table in tables), tables=len(tables))
         manifest.save(part / "manifest.json")
     return manifest

@@ -4,11 +4,10 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lingualift.configuration.prompts import Prompt
-from lingualift.configuration.schema import System
-from lingualift.configuration.systems import TranslationModel
+from lingualift.configuration.systems import CausalModel, Decoding
 from lingualift.engines import Engine
 from lingualift.errors import LingualiftError
 from lingualift.files import checksum, fingerprint, read_json, remove
@@ -25,12 +24,30 @@ logger = logging.getLogger(__name__)
 _LENGTH_STEP = 16
 
 
-def shard_of(directions: Sequence[tuple[str, str]], shard: int, shards: int) -> list[tuple[str, str]]:
-    """The directions of one job: every ``shards``-th, so that all jobs are of like size."""
-    return list(directions)[shard::shards]
+class Translates(Protocol):
+    """What translates: a causal model, a translation model, an endpoint."""
+
+    def plan(self, sentences: Sequence[str], source: str, target: str) -> Iterator[tuple[list[int], Any, int]]:
+        """The batches of some sentences of one direction.
+
+        A batch is a function of all the sentences, not of those that are still missing: what a killed job goes on
+        with is to the bit what it would have done.
+
+        Yields:
+            The numbers of the sentences of a batch, the questions that ask for them, and the longest answer allowed.
+        """
+        ...
+
+    def answer(self, prompts: Any, longest: int) -> list[str]:
+        """The translations that answer the questions of one batch, each on one line."""
+        ...
+
+    def settings(self) -> list[object]:
+        """What determines the translations, beside the weights and the sentences."""
+        ...
 
 
-def longest_answer(size: int, system: System | TranslationModel) -> int:
+def longest_answer(size: int, system: Decoding) -> int:
     """The most tokens that the answer to a source of ``size`` tokens may have."""
     cap = int(size * system.max_ratio) + 16
     return min(-(-cap // _LENGTH_STEP) * _LENGTH_STEP, system.max_new_tokens)
@@ -45,13 +62,13 @@ def batches_by_length(caps: Sequence[int], lengths: Sequence[int], size: int) ->
 
 
 class Translator:
-    """One system: asks a model with a prompt, reads off the answer."""
+    """A causal model that is asked with a prompt; its answers are read off."""
 
     def __init__(
         self,
         engine: Engine,
         tokenizer: "PreTrainedTokenizerFast",
-        system: System,
+        system: CausalModel,
         prompt: Prompt,
         names: Mapping[str, str],
     ) -> None:
@@ -61,16 +78,12 @@ class Translator:
     def plan(
         self, sentences: Sequence[str], source: str, target: str
     ) -> Iterator[tuple[list[int], list[list[int]], int]]:
-        """The batches of some sentences, those of like length together.
+        """The batches of some sentences, those of like length together; the questions are prompts as tokens.
 
-        A batch is a function of all the sentences, not of those that are still missing: what a killed job goes on
-        with is to the bit what it would have done.
-
-        Yields:
-            The numbers of the sentences of a batch, their prompts as tokens, and the longest answer allowed.
+        Raises:
+            LingualiftError: the prompt is for a chat, and the tokenizer has no chat template.
         """
-        texts = [self.prompt.translate(text, self.names[source], self.names[target]) for text in sentences]
-        prompts = self.tokenizer(texts, add_special_tokens=True)["input_ids"]
+        prompts = self.prompt.encode(self.tokenizer, sentences, self.names[source], self.names[target])
         sizes = [len(ids) for ids in self.tokenizer(list(sentences), add_special_tokens=False)["input_ids"]]
         caps = [longest_answer(size, self.system) for size in sizes]
         for numbers, cap in batches_by_length(caps, [len(prompt) for prompt in prompts], self.system.batch):
@@ -83,11 +96,11 @@ class Translator:
     def answer(self, prompts: Sequence[Sequence[int]], longest: int) -> list[str]:
         """The translations that answer some prompts, each on one line."""
         answers = self.engine.generate(prompts, max_new_tokens=longest)
-        return [" ".join(self.tokenizer.decode(ids, skip_special_tokens=True).split()) for ids in answers]
+        return [self.prompt.decode(self.tokenizer, ids) for ids in answers]
 
 
 def translate_directions(
-    translator: Translator,
+    translator: Translates,
     sources: Mapping[tuple[str, str], Sequence[str]],
     *,
     state: Path,
@@ -97,7 +110,7 @@ def translate_directions(
     """Translate every direction and write ``out``, JSON lines of direction, sentence and hypothesis.
 
     Args:
-        sources: the sentences of each direction.
+        sources: the sentences of each direction; an empty one, such as a pivot's that has no translation, stays empty.
         state: folder of the store that a killed job goes on from.
         key: what determines the translations beside the translator's settings; a store made with another key is not
             gone on with.
@@ -118,7 +131,14 @@ def translate_directions(
             bar.update(len(sentences) - len(missing))
             if not missing:
                 continue
-            for numbers, prompts, longest in translator.plan(sentences, source, target):
+            filled = [number for number, text in enumerate(sentences) if text]
+            if empty := sorted(missing.difference(filled)):
+                store.append({"direction": name, "sentence": number, "hypothesis": ""} for number in empty)
+                bar.update(len(empty))
+            if not filled:
+                continue
+            for places, prompts, longest in translator.plan([sentences[at] for at in filled], source, target):
+                numbers = [filled[place] for place in places]
                 if missing.isdisjoint(numbers):
                     continue
                 answers = translator.answer(prompts, longest)
@@ -138,26 +158,29 @@ def load_translator(
     *,
     model: str | Path | None,
     converted: str | Path | None,
-    system: System,
+    system: CausalModel,
     prompt: Prompt,
     names: Mapping[str, str],
     threads: int,
 ) -> Translator:
-    """A translator from a model folder; from its converted form where there is one.
+    """A translator from a model folder; by CTranslate2 where there is its converted form.
 
     Raises:
-        LingualiftError: there is no such model.
+        LingualiftError: there is no such model, or the engine is not installed.
     """
-    from lingualift.engines import CTranslate2Engine, TransformersEngine
+    from lingualift.engines import CTranslate2Engine, TransformersEngine, VllmEngine
 
     if not model or not Path(model).is_dir():
         raise LingualiftError(f"the model `{system.model}` is not there: `models.{system.model}.path` says where it is")
+    tokenizer = load_tokenizer(model)
+    stops = prompt.stop_tokens(tokenizer)
     engine: Engine
     if converted:
-        engine = CTranslate2Engine(Path(converted), Path(model), system, threads=threads)
+        engine = CTranslate2Engine(Path(converted), Path(model), system, threads=threads, stops=stops)
     else:
-        engine = TransformersEngine(Path(model), system)
-    return Translator(engine, load_tokenizer(model), system, prompt, names)
+        kind = VllmEngine if system.engine == "vllm" else TransformersEngine
+        engine = kind(Path(model), system, stops=stops)
+    return Translator(engine, tokenizer, system, prompt, names)
 
 
 def model_key(model: str | Path | None) -> list[str]:

@@ -57,6 +57,8 @@ def names(text: str, plan: Plan) -> set[str]:
         found |= {name for system in plan.configuration.systems for name in plan.system_inputs(system)}
     if "plan.supplement_inputs" in text:
         found |= {"corpora", "english", "model", "converted"}
+    if "plan.comparison_inputs" in text:
+        found |= {"hypotheses", "baseline_hypotheses", "segments", "baseline_segments"}
     found |= set(re.findall(r'there\(\{"(\w+)"', text)) if "unpack" in text else set()
     return found
 
@@ -69,6 +71,7 @@ def test_names_of_a_rule_are_keywords_of_its_script(rule: str) -> None:
     given = {name for part in ("input", "output", "params") for name in names(parts.get(part, ""), plan)}
     source = (ROOT / f"workflow/scripts/{script}.py").read_text()
     given |= {"threads"} if "threads=snakemake.threads" in source else set()
+    given |= {"gpus"} if "gpus=snakemake.resources" in source else set()
     keywords = inspect.signature(main_of(script)).parameters
     assert all(keyword.kind is keyword.KEYWORD_ONLY for keyword in keywords.values())
     assert given <= set(keywords)
@@ -190,6 +193,7 @@ class Runner:
                         **self.inputs(self.plan.system_inputs(system)),
                         benchmark=self.at(f"benchmarks/{benchmark}"),
                         hypotheses=self.at(path),
+                        manifest=self.at(path.replace(".jsonl", ".manifest.json")),
                         settings=self.plan.translation_settings(system, benchmark, shard),
                         state=self.at(f"state/{path}"),
                         threads=1,
@@ -210,7 +214,7 @@ class Runner:
         for name in self.plan.configuration.tables:
             main_of("make_table")(
                 scores=[self.at(path) for path in self.plan.scores("tables", name)],
-                **{kind: self.at(f"tables/{name}.{kind}") for kind in ("csv", "md", "tex")},
+                **{kind: self.at(f"tables/{name}.{kind}") for kind in ("csv", "md", "tex", "html")},
                 settings=self.plan.table_settings(name),
                 version=1,
             )
@@ -291,7 +295,7 @@ def test_a_base_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     settings["system"] = {**settings["system"], "model": "llama"}
     with pytest.raises(LingualiftError, match=missing):
         main_of("translate_shard")(
-            benchmark="", hypotheses="", settings=settings, state=str(tmp_path), threads=1, version=1
+            benchmark="", hypotheses="", manifest="", settings=settings, state=str(tmp_path), threads=1, version=1
         )
     with pytest.raises(LingualiftError, match=r"tokenizer: no such folder.*`models\.\*\.path`"):
         main_of("train_model")(

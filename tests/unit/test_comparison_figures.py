@@ -50,6 +50,13 @@ def test_counts_are_points_with_a_marker_a_system():
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["en"]
 
 
+def test_points_in_one_place_are_drawn_one_inside_the_other():
+    same = scores(A={"en-de": 1, "de-en": 1, "en-fr": 1, "fr-en": 1, "de-fr": 1, "fr-de": 1})
+    figure = count_above(same, systems=["A"], centre=["en", "de", "fr"])
+    sizes = [collection.get_sizes()[0] for collection in figure.axes[0].collections]
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 3
+
+
 def test_a_count_over_a_few_directions_is_not_shown():
     part = pd.concat([BOTH, scores(C={"en-de": 99, "de-en": 99})])
     figure = count_above(part, systems=["A", "B", "C"], centre=["en"])

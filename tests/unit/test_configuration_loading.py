@@ -169,6 +169,104 @@ MISTAKES = {
         {"tables/main/layout": "centre", "tables/main/centre": ["en", "dee"]},
         "tables.main.centre[1]: 'dee' is not a language of the run, did you mean 'de'?; there are: en, de, fr",
     ),
+    "a language of a figure": (
+        {"figures": {"f": {"systems": ["Tuned"], "benchmarks": ["test"], "languages": ["en", "cs"]}}},
+        "figures.f.languages[1]: 'cs' is not a language of the run; there are: en, de, fr",
+    ),
+    "a centre of a figure": (
+        {"figures": {"f": {"kind": "count_above", "systems": ["Tuned"], "benchmarks": ["test"], "centre": ["fra"]}}},
+        "figures.f.centre[0]: 'fra' is not a language of the run, did you mean 'fr'?; there are: en, de, fr",
+    ),
+    "the pivot language of a table": (
+        {
+            "systems/Other": {"system": "Tuned", "pivot": "en"},
+            "tables/main": {
+                "systems": ["Tuned", "Other"],
+                "benchmarks": ["test"],
+                "layout": "pivot",
+                "pivots": {"Tuned": "Other"},
+                "through": "cs",
+            },
+        },
+        "tables.main.through: 'cs' is not a language of the run; there are: en, de, fr",
+    ),
+    "a key of another kind of system": (
+        {"systems/Other": {"translator": "models/nllb", "engine": "transformers"}},
+        "systems.Other.engine: unknown key; allowed: beam, length_penalty, max_new_tokens, max_ratio, batch, "
+        "translator, family, codes, prompt, precision",
+    ),
+    "a misspelt key that tells the kind of system": (
+        {"systems/Other": {"translater": "models/nllb"}},
+        "systems.Other.translater: unknown key, did you mean 'translator'?; allowed: *",
+    ),
+    "a misspelt key of a model's system": (
+        {"systems/Other": {"model": "tuned", "baem": 4}},
+        "systems.Other.baem: unknown key, did you mean 'beam'?; allowed: *model, prompt, engine, precision",
+    ),
+    "a wrong value of a model's system": (
+        {"systems/Other": {"model": "tuned", "beam": 0}},
+        "systems.Other.beam: has to be above 0, found 0",
+    ),
+    "a system of no kind": ({"systems/Other": {"beam": 4}}, "systems.Other.model: this key is missing"),
+    "a word for a system": (
+        {"systems/Other": "tuned"},
+        "systems.Other: has to be keys with values, found 'tuned'",
+    ),
+    "a key in a configuration": (
+        {"systems/Other": {"endpoint": "https://host/v1", "model": "gpt", "api_key": "sk-1"}},
+        "systems.Other.api_key: unknown key, did you mean 'api_key_env'?; allowed: *",
+    ),
+    "a pivot through nothing": (
+        {"systems/Other": {"system": "Tunde", "pivot": "en"}},
+        "systems.Other.system: no entry 'Tunde' in systems, did you mean 'Tuned'?; there are: Other, Tuned",
+    ),
+    "a pivot that the run lacks": (
+        {"systems/Other": {"system": "Tuned", "pivot": "cs"}},
+        "systems.Other.pivot: 'cs' is not a language of the run; there are: en, de, fr",
+    ),
+    "a pivot of a pivot": (
+        {"systems/Other": {"system": "Tuned", "pivot": "en"}, "systems/More": {"system": "Other", "pivot": "de"}},
+        "systems.More.system: 'Other' goes through a pivot, which cannot be used here; allowed: Tuned",
+    ),
+    "pivots in a circle": (
+        {"systems/Other": {"system": "More", "pivot": "en"}, "systems/More": {"system": "Other", "pivot": "de"}},
+        "systems.More.system: goes round in a circle: Other → More → Other",
+    ),
+    "a pivot through files": (
+        {
+            "systems/Files": {"hypotheses": "{source}-{target}.txt"},
+            "systems/Other": {"system": "Files", "pivot": "en"},
+        },
+        "systems.Other.system: 'Files' is files of translations, which cannot be used here; allowed: Tuned",
+    ),
+    "a supplement by files": (
+        {
+            "systems/Files": {"hypotheses": "{source}-{target}.txt"},
+            "corpora/more": {"reader": "translated", "source": "english", "system": "Files", "of": ["captions"]},
+        },
+        "corpora.more.system: 'Files' is files of translations, which cannot be used here; allowed: Tuned",
+    ),
+    "a column that is not there": (
+        {"systems/Other": {"translator": "models/nllb", "codes": "nlbl"}},
+        "systems.Other.codes: no column 'nlbl' in config/languages.tsv, did you mean 'nllb'?; there are: *",
+    ),
+    "scores of no benchmark": (
+        {"systems/Other": {"scores": {"chrf": "theirs.csv"}, "benchmark": "tset"}},
+        "systems.Other.benchmark: no entry 'tset' in benchmarks, did you mean 'test'?; there are: test",
+    ),
+    "a prompt of an endpoint": (
+        {"systems/Other": {"endpoint": "https://host/v1", "model": "gpt", "prompt": "chta"}},
+        "systems.Other.prompt: no entry 'chta' in prompts, did you mean 'chat'?; there are: *",
+    ),
+    "a chat in a mixture": (
+        {"mixtures/tasks/prompt": "chat"},
+        "mixtures.tasks.prompt: 'chat' is for chats (`chat: true`), whose form is the tokenizer's: a mixture needs a "
+        "template that writes it out",
+    ),
+    "a chat with a translation model": (
+        {"systems/Other": {"translator": "models/aya", "family": "aya", "prompt": "chat"}},
+        "systems.Other.prompt: 'chat' is for chats (`chat: true`), which a translation model does not hold",
+    ),
     "instructions that cannot be augmented": (
         {"augmentations/words/source": "tasks"},
         "augmentations.words.source: 'tasks' is instructions; this is for parallel or monolingual text",
@@ -196,6 +294,10 @@ MISTAKES = {
     "two sources": (
         {"mixtures/lifting/components/0/augmentation": "words"},
         "mixtures.lifting.components[0]: exactly one of corpus, augmentation is needed",
+    ),
+    "a table named like a rule": (
+        {"tables/all": {"systems": ["Tuned"], "benchmarks": ["test"], "metrics": ["chrf"]}},
+        "tables.all: 'all' is a rule of the workflow: choose another name",
     ),
     "a circle of models": (
         {"models/base": {"from": "tuned", "pretrain": {"mixture": "first", "recipe": "train"}}},
@@ -393,3 +495,11 @@ def test_what_may_stand_in_a_file_fits_the_schema(validator):
     }
     load_run(changed(change), root=ROOT, file=FILE)
     assert not list(validator.iter_errors(changed(change)))
+
+
+def test_every_rule_is_a_taken_name() -> None:
+    from lingualift.configuration.checks import RULES
+
+    files = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
+    named = {name for file in files for name in re.findall(r"^rule (\w+):", file.read_text("utf-8"), re.MULTILINE)}
+    assert named == RULES

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lingualift.configuration.evaluation import OFF_TARGET
 from lingualift.detection import FastText, LangDetect, off_target, score_off_target
 from lingualift.errors import LingualiftError
 from lingualift.languages import Language, load_languages
@@ -118,7 +119,7 @@ def test_rows_of_scores(scored, tmp_path, workers):
     manifest = score_off_target(
         [hypotheses],
         benchmark_folder=folder,
-        detector=LangDetect(3),
+        rates={name: (name, LangDetect(3)) for name in OFF_TARGET},
         languages=LANGUAGES,
         out=tmp_path / "scores.csv",
         system="S",
@@ -154,15 +155,43 @@ def test_a_killed_run_goes_on(scored, tmp_path):
             return super().detect(sentences)
 
     options = {"benchmark_folder": folder, "languages": LANGUAGES, "system": "S", "benchmark": "B"}
+    once, plain = ({name: (name, detector) for name in OFF_TARGET} for detector in (Once(), Words()))
     with pytest.raises(KeyboardInterrupt):
-        score_off_target(
-            [hypotheses], detector=Once(), out=tmp_path / "resumed.csv", state=tmp_path / "state", **options
-        )
+        score_off_target([hypotheses], rates=once, out=tmp_path / "resumed.csv", state=tmp_path / "state", **options)
     looked_at.clear()
-    score_off_target([hypotheses], detector=Once(), out=tmp_path / "resumed.csv", state=tmp_path / "state", **options)
+    score_off_target([hypotheses], rates=once, out=tmp_path / "resumed.csv", state=tmp_path / "state", **options)
     assert looked_at == [[GERMAN, ENGLISH, ""]]
-    score_off_target([hypotheses], detector=Words(), out=tmp_path / "unbroken.csv", **options)
+    score_off_target([hypotheses], rates=plain, out=tmp_path / "unbroken.csv", **options)
     assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "unbroken.csv").read_bytes()
+
+
+def test_two_detectors_beside_each_other(scored, tmp_path):
+    """Each rate by the detector that it names; am is known to neither, de not to the first."""
+    folder, hypotheses = scored
+
+    class English(Words):
+        signature = "detector:english"
+
+        def label(self, language: Language) -> str | None:
+            return "en" if language.code == "en" else None
+
+        def detect(self, sentences):
+            return ["en" if sentence == ENGLISH else None for sentence in sentences]
+
+    rates = {"R_X": ("R_X", LangDetect(0)), "R_X_english": ("R_X", English()), "R_source": ("R_source", English())}
+    options = {"benchmark_folder": folder, "languages": LANGUAGES, "system": "S", "benchmark": "B"}
+    score_off_target([hypotheses], rates=rates, out=tmp_path / "scores.csv", **options)
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        rows = {(row["source"], row["target"], row["metric"]): row for row in csv.DictReader(file)}
+    assert {key: row["score"] for key, row in rows.items()} == {
+        ("am", "en", "R_X"): "75.0",
+        ("am", "en", "R_X_english"): "75.0",
+        ("am", "en", "R_source"): "",
+        ("en", "de", "R_X"): "50.0",
+        ("en", "de", "R_X_english"): "",
+        ("en", "de", "R_source"): "25.0",
+    }
+    assert rows["en", "de", "R_source"]["signature"] == "detector:english"
 
 
 def test_fasttext_without_its_file(tmp_path):

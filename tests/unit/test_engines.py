@@ -1,14 +1,23 @@
 """Engines: the same answers from transformers and from CTranslate2."""
 
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import tiny
 import torch
 
 from lingualift import engines
-from lingualift.configuration.schema import System
-from lingualift.engines import CTranslate2Engine, TransformersEngine, choose_engine, convert_to_ctranslate2
+from lingualift.configuration.systems import CausalModel
+from lingualift.engines import (
+    CTranslate2Engine,
+    TransformersEngine,
+    VllmEngine,
+    choose_engine,
+    convert_to_ctranslate2,
+)
 from lingualift.errors import LingualiftError
 from lingualift.tokenization import load_tokenizer
 from lingualift.training import train
@@ -30,9 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(
         blocks=tiny.text_blocks(folder / "packed", tokenizer, texts, block=32),
         tokenizer=tokenizer,
-        recipe=tiny.recipe(
-            batch=32, epochs=100, max_steps=250, learning_rate=5e-3, warmup=20, beta2=0.98, log_every=50
-        ),
+        recipe=tiny.recipe(batch=32, epochs=100, max_steps=250, learning_rate=5e-3, warmup=0, beta2=0.98, log_every=50),
         out=folder / "model",
         state=folder / "state",
         seed=1,
@@ -62,7 +69,7 @@ def _answers(engine, prompts: list[list[int]], *, batch: int = 20) -> list[list[
 
 
 def _both(model: Path, converted: Path, prompts: list[list[int]], **decoding) -> tuple[list, list]:
-    system = System(model="m", **decoding)
+    system = CausalModel(model="m", **decoding)
     ours = _answers(CTranslate2Engine(converted, model, system, threads=1), prompts)
     theirs = _answers(TransformersEngine(model, system), prompts)
     return ours, theirs
@@ -84,7 +91,7 @@ def test_beam_answers_are_the_same(model, converted, prompts, length_penalty) ->
 
 @pytest.mark.parametrize("beam", [1, 4])
 def test_a_shared_beginning_computed_once_changes_nothing(model, converted, prompts, beam, monkeypatch) -> None:
-    engine = CTranslate2Engine(converted, model, System(model="m", beam=beam), threads=1)
+    engine = CTranslate2Engine(converted, model, CausalModel(model="m", beam=beam), threads=1)
     cached = _answers(engine, prompts)
     again = _answers(engine, prompts)
     monkeypatch.setattr(engines, "_shared_prefix", lambda prompts: 0)
@@ -92,14 +99,14 @@ def test_a_shared_beginning_computed_once_changes_nothing(model, converted, prom
 
 
 def test_an_answer_does_not_depend_on_its_batch(model, converted, prompts) -> None:
-    system = System(model="m", beam=4)
+    system = CausalModel(model="m", beam=4)
     for engine in (CTranslate2Engine(converted, model, system, threads=1), TransformersEngine(model, system)):
         alone = _answers(engine, prompts[:10], batch=1)
         assert _answers(engine, prompts[:10], batch=10) == alone
 
 
 def test_no_answer_is_longer_than_asked(model, converted, prompts) -> None:
-    system = System(model="m", beam=2)
+    system = CausalModel(model="m", beam=2)
     for engine in (CTranslate2Engine(converted, model, system, threads=1), TransformersEngine(model, system)):
         assert max(map(len, engine.generate(prompts[:5], max_new_tokens=2))) <= 2
 
@@ -128,6 +135,65 @@ def test_an_unknown_architecture_says_what_to_set(tmp_path: Path) -> None:
 
 
 def test_engine_named_in_the_configuration_stands() -> None:
-    assert choose_engine(System(model="m", engine="transformers")) == "transformers"
-    assert choose_engine(System(model="m", engine="ctranslate2")) == "ctranslate2"
-    assert choose_engine(System(model="m")) == ("transformers" if torch.cuda.is_available() else "ctranslate2")
+    for gpus in (0, 8):
+        assert choose_engine(CausalModel(model="m", engine="transformers"), gpus=gpus) == "transformers"
+        assert choose_engine(CausalModel(model="m", engine="ctranslate2"), gpus=gpus) == "ctranslate2"
+
+
+def test_the_profiles_gpus_choose_the_engine() -> None:
+    assert choose_engine(CausalModel(model="m"), gpus=0) == "ctranslate2"
+    assert choose_engine(CausalModel(model="m"), gpus=1) == "transformers"
+    assert choose_engine(CausalModel(model="m", precision="int8"), gpus=1) == "ctranslate2"
+
+
+def test_an_answer_ends_at_a_token_that_the_prompt_stops_at(model, converted, prompts) -> None:
+    system = CausalModel(model="m", beam=1)
+    whole = _answers(TransformersEngine(model, system), prompts)
+    # What many answers hold, but none begins with.
+    stop = max({token for answer in whole for token in answer[1:]}, key=lambda token: sum(token in it for it in whole))
+    cut = [answer[: answer.index(stop)] if stop in answer else answer for answer in whole]
+    assert cut != whole
+    assert _answers(TransformersEngine(model, system, stops=[stop]), prompts) == cut
+    assert _answers(CTranslate2Engine(converted, model, system, threads=1, stops=[stop]), prompts) == cut
+
+
+def test_vllm_that_is_not_installed(model, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(LingualiftError, match=r"`engine: vllm` needs vLLM.*`pip install vllm`"):
+        VllmEngine(model, CausalModel(model="m", engine="vllm"))
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_what_vllm_is_asked_and_what_is_read_off(tmp_path, monkeypatch, beam) -> None:
+    """vLLM itself is not there: a stand-in of its documented interface."""
+    asked: list[Any] = []
+
+    class Llm:
+        def __init__(self, **options: Any) -> None:
+            asked.append(options)
+
+        def generate(self, prompts, options, *, use_tqdm):
+            asked.append((prompts, options))
+            return [SimpleNamespace(outputs=[SimpleNamespace(token_ids=(7, 8, 0))]) for _ in prompts]
+
+        def beam_search(self, prompts, options):
+            asked.append((prompts, options))
+            found = [[*prompt["prompt_token_ids"], 7, 8, 5, 9, 0] for prompt in prompts]
+            return [SimpleNamespace(sequences=[SimpleNamespace(tokens=tokens)]) for tokens in found]
+
+    parameters = ModuleType("vllm.sampling_params")
+    parameters.BeamSearchParams = lambda **options: options
+    vllm = ModuleType("vllm")
+    vllm.LLM, vllm.SamplingParams, vllm.sampling_params = Llm, lambda **options: options, parameters
+    monkeypatch.setitem(sys.modules, "vllm", vllm)
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", parameters)
+    monkeypatch.setattr(engines, "_eos", lambda model: 0)
+    engine = VllmEngine(tmp_path, CausalModel(model="m", beam=beam, length_penalty=0.6), stops=[5])
+    assert engine.generate([[1, 2], [3]], max_new_tokens=9) == [[7, 8], [7, 8]]
+    loaded, (prompts, options) = asked
+    assert loaded["enable_prefix_caching"] is True and loaded["trust_remote_code"] is False
+    assert prompts == [{"prompt_token_ids": [1, 2]}, {"prompt_token_ids": [3]}]
+    if beam == 1:
+        assert options == {"temperature": 0.0, "max_tokens": 9, "stop_token_ids": [0, 5]}
+    else:
+        assert options == {"beam_width": 4, "max_tokens": 9, "length_penalty": 0.6}

@@ -99,7 +99,9 @@ def test_metric_of_a_table_is_an_entry_or_built_in():
     entries = {"spbleu": Metric(name="spbleu", tokenizer="flores101")}
     assert find_metric("spbleu", entries).tokenizer == "flores101"
     assert find_metric("spbleu", {}).tokenizer == "flores200"
-    with pytest.raises(LingualiftError, match=r"no metric 'comte'; there are bleu, chrf, chrf\+\+, spbleu"):
+    with pytest.raises(
+        LingualiftError, match=r"no metric 'comte'; there are R_X, R_source, bleu, chrf, chrf\+\+, spbleu"
+    ):
         find_metric("comte", entries)
 
 

@@ -1,6 +1,9 @@
 """Planning: what each job reads and is told, and that a change reaches what depends on it and nothing else."""
 
 import copy
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import yaml
 
 from lingualift.configuration.loading import load_run
 from lingualift.configuration.mixtures import Mixture
+from lingualift.errors import LingualiftError
 from lingualift.languages import load_languages
 from lingualift.planning import STAGE_VERSIONS, Plan, summary
 
@@ -63,7 +67,7 @@ def plan(change=None):
         at = values
         for key in keys:
             at = at[int(key)] if isinstance(at, list) else at[key]
-        at[int(last) if isinstance(at, list) else last] = value
+        at[int(last) if isinstance(at, list) else last] = copy.deepcopy(value)
     return Plan(load_run(values, root=ROOT))
 
 
@@ -277,3 +281,183 @@ def test_the_papers_own_plan():
 def test_summary():
     assert summary(plan())["models"] == 7
     assert summary(plan())["languages"] == 3
+
+
+# Systems of every kind
+
+MORE_SYSTEMS = {
+    "systems/Nllb": {"translator": "models/nllb", "family": "nllb", "beam": 2},
+    "systems/Marian": {"translator": "opus/{source}-{target}", "family": "marian"},
+    "systems/Asked": {
+        "endpoint": "https://host/v1",
+        "model": "big",
+        "temperature": 0.5,
+        "api_key_env": "THE_KEY",
+        "timeout": 9,
+        "price_in": 3,
+        "requests_per_minute": 60,
+    },
+    "systems/Theirs": {"hypotheses": "theirs/{source}-{target}.txt", "codes": "flores101"},
+    "systems/Published": {"scores": {"chrf": "theirs.csv"}, "benchmark": "test"},
+    "systems/Tuned-fr": {"system": "Tuned", "pivot": "fr"},
+    "systems/Tuned-fr-too": {"system": "Tuned", "pivot": "fr"},
+    "systems/Asked-fr": {"system": "Asked", "pivot": "fr"},
+}
+
+
+def test_every_kind_of_system_has_the_rule_that_fits():
+    it = plan(MORE_SYSTEMS)
+    rules = {
+        "translate_shard": it.translating_systems(),
+        "ask_endpoint": it.asking_systems(),
+        "read_hypotheses": it.reading_systems(),
+        "translate_through_pivot": it.pivoting_systems(),
+    }
+    assert rules == {
+        "translate_shard": ["Plain", "Tuned", "Nllb", "Marian"],
+        "ask_endpoint": ["Asked", "Asked-fr"],
+        "read_hypotheses": ["Theirs"],
+        "translate_through_pivot": ["Tuned-fr", "Tuned-fr-too"],
+    }
+    kinds = [it.system_kind(name) for name in ("Tuned", "Nllb", "Asked", "Theirs", "Published", "Tuned-fr")]
+    assert kinds == ["model", "translator", "endpoint", "hypotheses", "scores", "pivot"]
+    # Published scores are no hypotheses.
+    with pytest.raises(LingualiftError, match=r"systems\.Published: it cannot translate one direction"):
+        it.hypotheses("Published", "test")
+
+
+def test_what_is_asked_in_one_go_is_one_job():
+    it = plan(MORE_SYSTEMS)
+    jobs = {name: len(it.hypotheses(name, "test")) for name in ("Tuned", "Tuned-fr", "Asked", "Asked-fr", "Theirs")}
+    assert jobs == {"Tuned": 4, "Tuned-fr": 4, "Asked": 1, "Asked-fr": 1, "Theirs": 1}
+
+
+@pytest.mark.parametrize("key", ["timeout", "price_in", "price_out", "requests_per_minute", "max_retries", "parallel"])
+def test_how_an_endpoint_is_asked_is_no_setting_of_its_answers(key):
+    before, after = plan(MORE_SYSTEMS), plan({**MORE_SYSTEMS, f"systems/Asked/{key}": 2})
+    for system in ("Asked", "Asked-fr"):
+        settings = before.translation_settings(system, "test", 0)
+        assert settings == after.translation_settings(system, "test", 0)
+        assert "THE_KEY" not in str(settings)
+    other = plan({**MORE_SYSTEMS, "systems/Asked/temperature": 0})
+    assert other.translation_settings("Asked", "test", 0) != before.translation_settings("Asked", "test", 0)
+
+
+def test_pivots_alike_share_their_first_legs():
+    it = plan({**MORE_SYSTEMS, "benchmarks/test/directions": "all", "benchmarks/test/shards": 3})
+    # The sources that are not the pivot, de and en, in as many jobs.
+    legs = {
+        leg
+        for system in ("Tuned-fr", "Tuned-fr-too")
+        for shard in range(3)
+        for leg in it.translation_inputs(system, "test", shard)["legs"]
+    }
+    assert legs == {"pivots/Tuned/fr/test/0", "pivots/Tuned/fr/test/1"}
+    assert it.leg_settings("Tuned", "fr", "test", 0)["directions"] == ["de-en", "de-fr"]
+    assert it.leg_settings("Tuned", "fr", "test", 1)["directions"] == ["en-de", "en-fr"]
+    assert it.translation_settings("Tuned-fr", "test", 0)["pivot"] == "fr"
+    # A shard waits for the first legs of its own sources alone: de-en and fr-de in the first of three.
+    assert it.translation_settings("Tuned-fr", "test", 0)["directions"] == ["de-en", "en-fr"]
+    assert it.translation_settings("Tuned-fr", "test", 1)["directions"] == ["de-fr", "fr-de"]
+    assert it.translation_inputs("Tuned-fr", "test", 1)["legs"] == ["pivots/Tuned/fr/test/0"]
+    assert it.translation_inputs("Tuned-fr", "test", 1)["model"] == "models/tuned"
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A data folder that test configurations may find files in."""
+
+    def planned(*files, **change):
+        for name in files:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(json.dumps({"model_type": "marian"}))
+        return plan({**MORE_SYSTEMS, "data": str(tmp_path), **change})
+
+    return planned
+
+
+def test_directions_without_a_code_are_left_out_and_told(data):
+    table = {"systems": ["Tuned", "Nllb"], "benchmarks": ["test"], "metrics": ["chrf"]}
+    # NLLB-200 has no Ladin here, nor any other data set but Tatoeba.
+    without = next(
+        code for code, it in load_languages(ROOT / "config" / "languages.tsv").items() if "nllb" not in it.codes
+    )
+    it = data(**{"languages": ["en", "de", "fr", without], "tables/main": table})
+    assert {pair for pair in it.directions("test") if without in pair} == {("en", without), (without, "en")}
+    assert it.translated_directions("Nllb", "test") == [("de", "en"), ("en", "de"), ("en", "fr"), ("fr", "en")]
+    assert it.translated_directions("Tuned", "test") == it.directions("test")
+    named = [f"{without}-en", f"en-{without}"]
+    assert it.left_out() == {"systems.Nllb on test": f"2 direction(s) left out (no code), the first {min(named)}"}
+    settings = it.translation_settings("Nllb", "test", 0)
+    assert without not in settings["names"] and settings["names"]["de"] == "deu_Latn"
+    assert without in settings["languages"]
+
+
+def test_directions_without_a_model_or_file_are_left_out_where_others_have_one(data):
+    empty = data()
+    for system in ("Marian", "Theirs"):
+        assert empty.translated_directions(system, "test") == empty.directions("test")
+    assert len(empty.missing_systems()["systems.Marian"]) == 4
+    it = data("opus/en-de/config.json", "opus/fr-en/config.json", "theirs/eng-deu.txt")
+    assert it.translated_directions("Marian", "test") == [("en", "de"), ("fr", "en")]
+    assert it.translated_directions("Theirs", "test") == [("en", "de")]
+    assert it.missing_systems()["systems.Marian"] == it.missing_systems()["systems.Theirs"] == []
+    (folder,) = it.translation_inputs("Marian", "test", 1)["translators"]
+    assert folder.endswith("opus/fr-en")
+    (file,) = it.translation_inputs("Theirs", "test", 0)["files"]
+    assert file.endswith("theirs/eng-deu.txt")
+    assert list(it.translation_settings("Theirs", "test", 0)["files"]) == ["en-de"]
+
+
+def test_a_pivot_needs_both_legs(data):
+    change = {"systems/Marian-fr": {"system": "Marian", "pivot": "fr"}, "benchmarks/test/directions": "all"}
+    folders = [f"opus/{pair}/config.json" for pair in ("en-fr", "fr-de", "fr-en")]
+    it = data(*folders, **change)
+    assert it.translated_directions("Marian-fr", "test") == [("en", "de"), ("en", "fr"), ("fr", "de"), ("fr", "en")]
+    assert len(it.leg_inputs("Marian", "fr", "test")["translators"]) == 1
+
+
+def test_the_family_of_a_translation_model_is_told_by_its_folder(data):
+    it = data("models/opus/config.json", **{"systems/Auto": {"translator": "models/opus"}})
+    settings = it.translation_settings("Auto", "test", 0)
+    assert (settings["family"], settings["column"], settings["prompt"]) == ("marian", "tatoeba", None)
+    assert settings["names"]["de"] == "deu"
+    before = data(**{"systems/Auto": {"translator": "models/none"}})
+    assert before.translation_settings("Auto", "test", 0)["family"] is None
+    assert list(before.missing_systems()["systems.Auto"][0].split("/")[-2:]) == ["models", "none"]
+
+
+def test_the_profiles_gpus_choose_the_engine():
+    run = load_run({**CONFIGURATION, "systems": {"Tuned": {"model": "tuned"}, "Plain": {"model": "plain"}}}, root=ROOT)
+    assert Plan(run).system_inputs("Tuned") == {"model": "models/tuned", "converted": "converted/tuned"}
+    assert Plan(run, gpus=2).system_inputs("Tuned") == {"model": "models/tuned"}
+    assert Plan(run, gpus=2).translation_settings("Tuned", "test", 0)["system"]["engine"] == "transformers"
+
+
+def test_planning_imports_neither_torch_nor_transformers():
+    """A dry run is to start at once."""
+    code = (
+        "import sys; from lingualift.configuration.loading import load_run; from lingualift.planning import Plan\n"
+        "plan = Plan(load_run('config/tiny.yaml')); plan.left_out(); plan.missing_data(); plan.targets()\n"
+        "for it in plan.configuration.systems:\n"
+        "    plan.hypotheses(it, 'held-out'); plan.translation_settings(it, 'held-out', 0)\n"
+        "    plan.translation_inputs(it, 'held-out', 0)\n"
+        "found = {'torch', 'transformers', 'ctranslate2', 'datasets', 'vllm'} & set(sys.modules)\n"
+        "sys.exit(str(found) if found else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_memory_grows_with_the_base(tmp_path) -> None:
+    values = {**CONFIGURATION, "data": str(tmp_path)}
+    it = Plan(load_run(values, root=ROOT))
+    folder = tmp_path / CONFIGURATION["models"]["bought"]["path"]
+    assert it.weights_mb("bought-tuned") == it.weights_mb("base") == 0
+    folder.mkdir(parents=True)
+    for name in ("model-1.safetensors", "model-2.safetensors"):
+        with (folder / name).open("wb") as file:
+            file.truncate(3 * 2**20)
+    # Two files of three million bytes and a bit, 16 bits a weight, read as 32.
+    assert it.weights_mb("bought-tuned") == 12
+    assert it.weights_mb("base") == 0

@@ -6,10 +6,11 @@ import pytest
 from making import write_corpus
 
 from lingualift.configuration.prompts import Prompt
-from lingualift.configuration.schema import System, TranslatedCorpus
+from lingualift.configuration.schema import TranslatedCorpus
+from lingualift.configuration.systems import CausalModel
 from lingualift.corpora import corpus_tables, open_table
 from lingualift.errors import LingualiftError
-from lingualift.files import read_json, write_json
+from lingualift.files import read_json
 from lingualift.mixing import plan_mixture
 from lingualift.supplement import lacking_pairs, translate_supplement
 
@@ -22,7 +23,7 @@ class Reverse:
 
     def __init__(self):
         self.asked = Counter()
-        self.system = System(model="any", beam=1)
+        self.system = CausalModel(model="any", beam=1)
         self.prompt = Prompt(with_input="{instruction}{input}", without_input="{instruction}")
 
     def settings(self):
@@ -56,9 +57,8 @@ def translated(tmp_path, corpora, english, *, minimum=15, seed=1):
     corpus = TranslatedCorpus.model_validate(
         {"reader": "translated", "source": "english", "system": "any", "of": ["web", "news"], "minimum": minimum}
     )
-    write_json({"weights": {"model.safetensors": "abc"}}, tmp_path / "model" / "manifest.json")
     translator = Reverse()
-    options = {"model": tmp_path / "model", "corpora": corpora, "english": english, "languages": CODES, "seed": seed}
+    options = {"weights": ["abc"], "corpora": corpora, "english": english, "languages": CODES, "seed": seed}
     manifest = translate_supplement(corpus, translator, **options, state=tmp_path / "state", out=tmp_path / "more")
     return manifest, translator, tmp_path / "more"
 

@@ -1,33 +1,21 @@
 """Entries for systems that are not a causal model of ours."""
 
-from typing import Annotated
-
 import pytest
-from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from lingualift.configuration.schema import System
 from lingualift.configuration.systems import (
     FAMILIES,
     KINDS,
+    SERVICE,
     Endpoint,
     HypothesisFiles,
-    Pivot,
-    PublishedScores,
     TranslationModel,
     system_kind,
 )
 from lingualift.languages import load_languages
 
-AnySystem = Annotated[
-    Annotated[System, Tag("model")]
-    | Annotated[TranslationModel, Tag("translator")]
-    | Annotated[Endpoint, Tag("endpoint")]
-    | Annotated[HypothesisFiles, Tag("hypotheses")]
-    | Annotated[PublishedScores, Tag("scores")]
-    | Annotated[Pivot, Tag("pivot")],
-    Discriminator(system_kind),
-]
-ANY = TypeAdapter(AnySystem)
+ANY = TypeAdapter(System)
 EXAMPLES = {
     "model": {"model": "lifted", "prompt": "alpaca"},
     "translator": {"translator": "models/nllb", "family": "nllb"},
@@ -41,7 +29,7 @@ EXAMPLES = {
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_the_key_that_is_given_tells_the_kind(kind) -> None:
     entry = ANY.validate_python(EXAMPLES[kind])
-    assert type(entry) is {"model": System, **KINDS}[kind]
+    assert type(entry) is KINDS[kind]
     assert system_kind(entry) == kind
     assert ANY.validate_python(entry) is entry
     assert ANY.validate_python(ANY.dump_python(entry, mode="json", exclude_defaults=True)) == entry
@@ -61,8 +49,11 @@ def test_an_entry_of_no_kind_is_told_of_the_first() -> None:
         ({"translator": "m/{source"}, "translator is no template"),
         ({"translator": "m", "family": "nllb", "prompt": "plain"}, "takes no prompt"),
         ({"translator": "m", "family": "opus"}, "'auto', 'm2m100', 'nllb', 'madlad', 'aya' or 'marian'"),
+        ({"model": "m", "precision": "int8", "engine": "vllm"}, "'precision: int8' is for CTranslate2"),
         ({"translator": "m", "precision": "int8"}, "'float32', 'bfloat16' or 'float16'"),
         ({"hypotheses": "theirs.txt"}, "has to hold {source} and {target}"),
+        ({"hypotheses": "a.jsonl/theirs.txt"}, "has to hold {source} and {target}"),
+        ({"hypotheses": "{source}.jsonl"}, "has to hold {source} and {target}"),
         ({"hypotheses": "{source}-{target.real}.txt"}, "and no other place"),
         ({"endpoint": "api.openai.com", "model": "m"}, "String should match"),
         ({"endpoint": "https://me:word@host/v1", "model": "m"}, "String should match"),
@@ -85,6 +76,19 @@ def test_a_local_server_may_have_a_key(host) -> None:
     assert Endpoint(endpoint=f"http://{host}/v1", model="m", api_key_env="KEY").parallel == 4
 
 
+@pytest.mark.parametrize(
+    ("key", "kind"), [("translater", "translator"), ("end_point", "endpoint"), ("hypothesis", "hypotheses")]
+)
+def test_a_misspelt_key_still_tells_the_kind(key, kind) -> None:
+    assert system_kind({key: "x", "beam": 4}) == kind
+
+
+def test_what_is_no_part_of_an_answer_are_keys_of_an_endpoint() -> None:
+    made_of = set(Endpoint.model_fields) - set(SERVICE)
+    assert set(SERVICE) < set(Endpoint.model_fields)
+    assert made_of == {"endpoint", "model", "prompt", "max_tokens", "temperature"}
+
+
 def test_norwegian_is_a_pivot() -> None:
     assert ANY.validate_python({"system": "lifted", "pivot": False}).pivot == "no"
 
@@ -93,7 +97,10 @@ def test_folders_and_files_of_a_direction() -> None:
     assert TranslationModel(translator="nllb").folder("en", "de") == "nllb"
     pairs = TranslationModel(translator="opus/{source}-{target}")
     assert pairs.by_direction and pairs.folder("en", "zh") == "opus/en-zh"
-    assert HypothesisFiles(hypotheses="{target}/from-{source}.gz").file("en", "de") == "de/from-en.gz"
+    files = HypothesisFiles(hypotheses="{target}/from-{source}.gz")
+    assert files.file("en", "de") == "de/from-en.gz" and files.by_direction and not files.json_lines
+    one = HypothesisFiles(hypotheses="all.jsonl.gz")
+    assert one.file("en", "de") == "all.jsonl.gz" and not one.by_direction and one.json_lines
 
 
 def test_columns_and_prompts_of_families() -> None:

@@ -8,16 +8,18 @@ import sys
 import time
 from pathlib import Path
 
+import making
 import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lingualift.configuration.prompts import Prompt
-from lingualift.configuration.schema import System
+from lingualift.configuration.systems import CausalModel
 from lingualift.files import write_json
+from lingualift.planning.systems import shard_of
 from lingualift.tokenization import load_tokenizer
-from lingualift.translation import Translator, model_key, shard_of, translate_directions
+from lingualift.translation import Translator, model_key, translate_directions
 
 NAMES = {"en": "English", "de": "German", "cs": "Czech"}
 PROMPT = Prompt(
@@ -51,7 +53,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory):
 
 
 def _translate(folder: Path, tokenizer, engine: Echo, *, key: object = "key", directions=DIRECTIONS) -> Path:
-    translator = Translator(engine, tokenizer, System(model="m", batch=8), PROMPT, NAMES)
+    translator = Translator(engine, tokenizer, CausalModel(model="m", batch=8), PROMPT, NAMES)
     out = folder / "out.jsonl"
     sources = {pair: SENTENCES[pair[0]] for pair in directions}
     translate_directions(translator, sources, state=folder / "state", key=key, out=out)
@@ -68,7 +70,7 @@ def test_every_sentence_once_in_order(tmp_path, tokenizer) -> None:
 
 
 def test_batches_hold_like_lengths_and_every_sentence(tokenizer) -> None:
-    translator = Translator(Echo(), tokenizer, System(model="m", batch=8), PROMPT, NAMES)
+    translator = Translator(Echo(), tokenizer, CausalModel(model="m", batch=8), PROMPT, NAMES)
     sentences = [text for code in NAMES for text in SENTENCES[code]]
     batches = list(translator.plan(sentences, "en", "de"))
     assert sorted(number for numbers, _, _ in batches for number in numbers) == list(range(len(sentences)))
@@ -114,8 +116,57 @@ def test_a_store_of_another_key_is_not_used(tmp_path, tokenizer) -> None:
     assert not list((tmp_path / "state").glob("*.jsonl"))
 
 
+@pytest.mark.parametrize("empty", [[0], [3, 17], list(range(40))])
+def test_an_empty_sentence_stays_empty_and_is_not_asked(tmp_path, tokenizer, empty) -> None:
+    sentences = ["" if number in empty else text for number, text in enumerate(SENTENCES["de"])]
+    engine = Echo()
+    translator = Translator(engine, tokenizer, CausalModel(model="m", batch=8), PROMPT, NAMES)
+    out = tmp_path / "out.jsonl"
+    translate_directions(translator, {("de", "en"): sentences}, state=tmp_path / "state", key=1, out=out)
+    found = [json.loads(line)["hypothesis"] for line in out.read_text().splitlines()]
+    assert [number for number, text in enumerate(found) if not text] == empty
+    assert sum(map(len, engine.calls)) == 40 - len(empty)
+
+
+def test_a_prompt_with_a_stop_its_own_special_tokens_or_a_chat() -> None:
+    class Says:
+        def generate(self, prompts, *, max_new_tokens):
+            return [byte("Ein Hund. ### Note", add_special_tokens=False)["input_ids"] for _ in prompts]
+
+    byte = making.byte_tokenizer(opening=True)
+    byte.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    system = CausalModel(model="m")
+
+    def asked(**options) -> tuple[str, list[str]]:
+        prompt = PROMPT.model_copy(update={"stop": ("###",), **options})
+        translator = Translator(Says(), byte, system, prompt, NAMES)
+        ((_, questions, longest),) = translator.plan(["a dog"], "en", "de")
+        return byte.decode(questions[0]), translator.answer(questions, longest)
+
+    words = "From English to German\na dog\n="
+    assert asked() == (f"<s>{words}", ["Ein Hund."])
+    assert asked(special_tokens=False) == (words, ["Ein Hund."])
+    assert asked(chat=True) == (f"[user]{words}", ["Ein Hund."])
+
+
+def test_a_changed_prompt_or_decoding_is_another_store(tmp_path, tokenizer) -> None:
+    def store(prompt: Prompt, **decoding) -> str:
+        translator = Translator(Echo(fail_at=1), tokenizer, CausalModel(model="m", batch=8, **decoding), prompt, NAMES)
+        with pytest.raises(KeyboardInterrupt):
+            translate_directions(
+                translator, {("en", "de"): SENTENCES["en"]}, state=tmp_path, key=1, out=tmp_path / "out" / "o.jsonl"
+            )
+        (path,) = tmp_path.glob("*.jsonl")
+        return path.name
+
+    other = PROMPT.model_copy(update={"stop": ("x",)})
+    names = [store(PROMPT), store(PROMPT, beam=2), store(PROMPT, max_ratio=2), store(other)]
+    assert len(set(names)) == 4
+    assert store(PROMPT) == names[0]
+
+
 def test_sources_of_each_direction(tmp_path, tokenizer) -> None:
-    translator = Translator(Echo(), tokenizer, System(model="m"), PROMPT, NAMES)
+    translator = Translator(Echo(), tokenizer, CausalModel(model="m"), PROMPT, NAMES)
     sources = {("en", "de"): SENTENCES["en"][:3], ("de", "en"): []}
     manifest = translate_directions(
         translator,

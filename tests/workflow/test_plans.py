@@ -54,3 +54,10 @@ def test_a_model_of_the_hub_is_fetched(tmp_path):
 def test_the_comet_environment_is_a_target_of_its_own(tmp_path):
     jobs = dry_run(tmp_path, "config/demo.yaml", "build_comet_environment")
     assert jobs == {"build_comet_environment": 1, "total": 1}
+
+
+def test_tables_and_figures_are_targets_by_their_names(tmp_path):
+    """Published scores want no model and no test set."""
+    jobs = dry_run(tmp_path, "config/evaluation.yaml", "table4", "figure1")
+    made = {"read_published_scores": 5, "make_table": 1, "make_figure": 1, "table4": 1, "figure1": 1}
+    assert jobs == {**made, "total": 9}

@@ -11,7 +11,7 @@ from lingualift.tables import read_scores
 def main(*, scores: list[str], folder: str, settings: dict, version: int) -> None:
     """Draw a picture for each system and benchmark of the figure."""
     figure = Figure.model_validate(settings["figure"])
-    draw_figure(read_scores(scores), figure, families=settings["families"], out=Path(folder))
+    draw_figure(read_scores(scores), figure, families=settings["families"], seen=settings.get("seen"), out=Path(folder))
 
 
 if "snakemake" in globals():

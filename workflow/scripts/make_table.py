@@ -4,13 +4,31 @@ from pathlib import Path
 
 from lingualift.configuration.evaluation import Table
 from lingualift.joblog import job_logging
-from lingualift.tables import build_table, read_scores, write_table
+from lingualift.published import read_published
+from lingualift.tables import build_table, read_scores, read_significance, write_table
 
 
-def main(*, scores: list[str], csv: str, md: str, tex: str, settings: dict, version: int) -> None:
-    """Write the table as CSV, Markdown and LaTeX, side by side."""
-    table = Table.model_validate(settings["table"])
-    write_table(build_table(read_scores(scores), table, resource=settings["resource"]), Path(csv).with_suffix(""))
+def main(
+    *,
+    scores: list[str],
+    csv: str,
+    md: str,
+    tex: str,
+    html: str,
+    settings: dict,
+    version: int,
+    comparisons: list[str] = (),
+    published: list[str] = (),
+) -> None:
+    """Write the table as CSV, Markdown, LaTeX and HTML, side by side; ``published`` is a paper's, at most one."""
+    table = build_table(
+        read_scores(scores),
+        Table.model_validate(settings["table"]),
+        resource=settings["resource"],
+        significance=read_significance(comparisons) if comparisons else None,
+        published=read_published(published[0]) if published else None,
+    )
+    write_table(table, Path(csv).with_suffix(""))
 
 
 if "snakemake" in globals():

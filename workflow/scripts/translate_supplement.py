@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from lingualift.configuration.prompts import Prompt
-from lingualift.configuration.schema import System, TranslatedCorpus
+from lingualift.configuration.schema import TranslatedCorpus
 from lingualift.joblog import job_logging
-from lingualift.supplement import translate_supplement
-from lingualift.translation import load_translator
+from lingualift.supplement import ENGLISH, translate_supplement
+from lingualift.translators import open_system
 
 
 def main(
@@ -21,27 +20,23 @@ def main(
     version: int,
     model: str | None = None,
     converted: str | None = None,
+    translators: list[str] | None = None,
 ) -> None:
     """Write a parallel corpus of English sentences and their translations, for each pair that lacks some."""
-    translator = load_translator(
-        model=model,
-        converted=converted,
-        system=System.model_validate(settings["system"]),
-        prompt=Prompt.model_validate(settings["prompt"]),
-        names=settings["names"],
-        threads=threads,
-    )
-    translate_supplement(
-        TranslatedCorpus.model_validate(settings["corpus"]),
-        translator,
-        model=Path(model or ""),
-        corpora=[Path(corpus) for corpus in corpora],
-        english=Path(english),
-        languages=settings["languages"],
-        seed=seed,
-        state=Path(state),
-        out=Path(folder),
-    )
+    corpus = TranslatedCorpus.model_validate(settings["corpus"])
+    directions = [(ENGLISH, code) for code in corpus.languages or settings["languages"] if code != ENGLISH]
+    with open_system(settings, directions=directions, threads=threads, model=model, converted=converted) as system:
+        translate_supplement(
+            corpus,
+            system.translator,
+            weights=system.weights,
+            corpora=[Path(other) for other in corpora],
+            english=Path(english),
+            languages=settings["languages"],
+            seed=seed,
+            state=Path(state),
+            out=Path(folder),
+        )
 
 
 if "snakemake" in globals():

@@ -1,11 +1,19 @@
 """What one entry alone cannot know: references, languages, kinds of text, circles, ablations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lingualift.configuration.evaluation import BUILT_IN_METRICS
 from lingualift.configuration.messages import Place, nearest
 from lingualift.configuration.schema import Configuration, Reference, TranslatedCorpus, references
+from lingualift.configuration.systems import (
+    CausalModel,
+    Endpoint,
+    HypothesisFiles,
+    Pivot,
+    PublishedScores,
+    TranslationModel,
+)
 from lingualift.errors import LingualiftError
 
 if TYPE_CHECKING:
@@ -14,6 +22,16 @@ if TYPE_CHECKING:
 Mistake = tuple[Place, str]
 Node = tuple[str | int, ...]
 _SHOWN = 12
+# Tables and figures are targets by their name; these are targets already.
+RULES = frozenset(
+    """
+    all lexicons mixtures models fetch_dataset fetch_model build_comet_environment import_corpus import_benchmark
+    translate_supplement build_lexicon augment_corpus mix_corpora train_tokenizer pack_mixture describe_mixture
+    train_model plot_training convert_model translate_shard translate_legs translate_through_pivot read_hypotheses
+    ask_endpoint score_hypotheses detect_languages score_comet compare_systems read_published_scores make_table
+    make_figure
+    """.split()  # noqa: SIM905
+)
 
 
 def check(run: "Run") -> Iterator[Mistake]:
@@ -26,6 +44,9 @@ def check(run: "Run") -> Iterator[Mistake]:
     yield from _foreign_languages(run.configuration)
     yield from _lacking_languages(run)
     yield from _kinds(run)
+    yield from _taken_names(run.configuration)
+    yield from _systems(run)
+    yield from _prompts(run)
     yield from _directions(run)
     circles = list(_circles(run.configuration))
     yield from circles
@@ -81,6 +102,14 @@ def _named_languages(configuration: Configuration) -> Iterator[tuple[Place, str]
     for name, table in configuration.tables.items():
         lists.append((("tables", name, "languages"), table.languages))
         lists.append((("tables", name, "centre"), table.centre))
+        if table.layout == "pivot":
+            yield ("tables", name, "through"), table.through
+    for name, figure in configuration.figures.items():
+        lists.append((("figures", name, "centre"), figure.centre))
+        lists.append((("figures", name, "languages"), figure.languages))
+    for name, system in configuration.systems.items():
+        if isinstance(system, Pivot):
+            yield ("systems", name, "pivot"), system.pivot
     for place, codes in lists:
         yield from (((*place, number), code) for number, code in enumerate(codes or ()))
 
@@ -156,6 +185,81 @@ def _kinds(run: "Run") -> Iterator[Mistake]:
 
 def _kind(name: str, kind: str, wanted: str) -> str:
     return f"{name!r} is {kind}; this is for {wanted} text"
+
+
+# A corpus of many languages is more than anybody would pay an endpoint for.
+_TRANSLATING = {"corpora": (CausalModel, TranslationModel), "systems": (CausalModel, TranslationModel, Endpoint)}
+_NOT_TRANSLATING = {
+    Pivot: "goes through a pivot",
+    HypothesisFiles: "is files of translations",
+    PublishedScores: "is published scores",
+    Endpoint: "is an endpoint",
+}
+
+
+def _systems(run: "Run") -> Iterator[Mistake]:
+    """Systems that are to translate for others and cannot, and codes that the table of languages lacks."""
+    systems = run.configuration.systems
+    corpora = run.configuration.corpora.items()
+    asked: list[tuple[Place, str]] = [
+        *((("corpora", name, "system"), it.system) for name, it in corpora if isinstance(it, TranslatedCorpus)),
+        *((("systems", name, "system"), it.system) for name, it in systems.items() if isinstance(it, Pivot)),
+    ]
+    for place, name in asked:
+        kinds = _TRANSLATING[str(place[0])]
+        if not isinstance(systems[name], kinds) and not _comes_back(systems, name):
+            can = _shortened([other for other, it in systems.items() if isinstance(it, kinds)])
+            yield place, f"{name!r} {_NOT_TRANSLATING[type(systems[name])]}, which cannot be used here; allowed: {can}"
+    columns = {column for language in run.languages.values() for column in language.codes}
+    for name, system in systems.items():
+        codes = system.codes if isinstance(system, TranslationModel | HypothesisFiles) else None
+        if codes is not None and codes not in columns:
+            there = f"{nearest(codes, columns)}; there are: {_shortened(sorted(columns), shown=40)}"
+            yield ("systems", name, "codes"), f"no column {codes!r} in {run.configuration.languages_file}{there}"
+
+
+def _comes_back(systems: Mapping[str, Any], name: str) -> bool:
+    """Whether the pivots from here on go round in a circle, which is a mistake of its own."""
+    passed = []
+    while isinstance(systems[name], Pivot) and name not in passed:
+        passed.append(name)
+        name = systems[name].system
+    return name in passed
+
+
+def _prompts(run: "Run") -> Iterator[Mistake]:
+    """Prompts of a form that what they are for cannot use."""
+    chats = {name for name, prompt in run.prompts.items() if prompt.chat}
+    for name, mixture in run.configuration.mixtures.items():
+        if mixture.prompt in chats:
+            yield (
+                ("mixtures", name, "prompt"),
+                f"{mixture.prompt!r} is for chats (`chat: true`), whose form is the tokenizer's: a mixture needs a "
+                "template that writes it out",
+            )
+    for name, system in run.configuration.systems.items():
+        if not isinstance(system, TranslationModel):
+            continue
+        prompt = system.prompt_name(system.family) if system.family != "auto" else system.prompt
+        if prompt and prompt not in run.prompts:
+            yield (
+                ("systems", name, "family"),
+                f"a model of the family {system.family} is asked with {prompt!r}, which is not in "
+                f"{run.configuration.prompts_file}: add it, or name another as `prompt`",
+            )
+        elif prompt in chats:
+            yield (
+                ("systems", name, "prompt"),
+                f"{prompt!r} is for chats (`chat: true`), which a translation model does not hold",
+            )
+
+
+def _taken_names(configuration: Configuration) -> Iterator[Mistake]:
+    """Tables and figures whose name is another target's."""
+    for section in ("tables", "figures"):
+        for name in getattr(configuration, section):
+            if name in RULES:
+                yield (section, name), f"{name!r} is a rule of the workflow: choose another name"
 
 
 def _directions(run: "Run") -> Iterator[Mistake]:

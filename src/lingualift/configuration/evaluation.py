@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, RootModel, Tag, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    RootModel,
+    Tag,
+    model_validator,
+)
 
 from lingualift.configuration.base import Entry, LanguageCode, Name
 from lingualift.errors import LingualiftError
@@ -38,7 +47,7 @@ class Metric(Entry):
     name: Literal["spbleu", "bleu", "chrf", "chrf++"]
     tokenizer: str | None = Field(
         default=None,
-        description="spbleu: flores200 (default), flores101 or spm:<path of a SentencePiece model>; "
+        description="spbleu: flores200 (default), flores101 or spm:<path of a SentencePiece model, from the data folder>; "
         "bleu: auto (default: by target language), 13a, zh, ja-mecab, ko-mecab, char or intl; chrf has none.",
     )
 
@@ -64,7 +73,81 @@ class Metric(Entry):
         return self
 
 
-def find_metric(name: str, entries: Mapping[str, Metric]) -> Metric:
+class Comet(Entry):
+    """COMET, in an environment of its own that the rule ``build_comet_environment`` makes.
+
+    Source: Rei et al. 2022 (COMET-22); LLaMAX, section 4.1.
+    """
+
+    name: Literal["comet"]
+    checkpoint: str = Field(
+        min_length=1,
+        description="comet: the checkpoint's folder (hparams.yaml, checkpoints/model.ckpt), from the data folder.",
+    )
+    encoder: str | None = Field(
+        default=None,
+        description="The folder of its encoder's config.json and tokenizer, from the data folder; default: what the "
+        "checkpoint names.",
+    )
+    precision: Literal["float32", "float16"] = Field(
+        default="float32", description="float16 is what the command comet-score computes in."
+    )
+    batch: PositiveInt = Field(default=32, description="Texts that are embedded at once.")
+    devices: PositiveInt = Field(default=1, description="GPUs to use, where the profile has any.")
+
+
+class OffTarget(Entry):
+    """The share of outputs whose detected language is the source's (R_source), or the target's (R_X).
+
+    Source: LLaMAX, Tables 7 and 13.
+    """
+
+    name: Literal["R_source", "R_X"]
+    detector: Literal["langdetect", "fasttext"] = Field(
+        default="langdetect", description="What tells the language: langdetect as in the paper, or fastText."
+    )
+    seed: NonNegativeInt = Field(default=0, description="Of langdetect, which draws n-grams at random.")
+    model: str | None = Field(
+        default=None, description="fasttext: its file lid.176.bin or lid.176.ftz, from the data folder."
+    )
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        if (self.detector == "fasttext") != (self.model is not None):
+            raise ValueError("'detector: fasttext' and model, the path of lid.176.bin, belong together")
+        return self
+
+
+class Bleurt(Entry):
+    """BLEURT-20: named to be told apart from a mistake."""
+
+    name: Literal["bleurt"]
+
+    @model_validator(mode="after")
+    def _explain(self) -> Self:
+        raise ValueError(
+            "BLEURT-20 cannot be installed by pins: its package is not on PyPI and its checkpoint is a download of "
+            "2 GB. Install it apart (pip install git+https://github.com/google-research/bleurt, TensorFlow), score "
+            "the files in results/<run>/hypotheses there with the checkpoint BLEURT-20, and show the scores as a "
+            "system with 'scores: {bleurt: <file>}'; see docs/evaluation.md"
+        )
+
+
+def _metric_kind(value: Any) -> str:
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", value)
+    return str(name) if name in ("comet", "bleurt") else "off-target" if name in OFF_TARGET else "sacrebleu"
+
+
+AnyMetric = Annotated[
+    Annotated[Metric, Tag("sacrebleu")]
+    | Annotated[Comet, Tag("comet")]
+    | Annotated[OffTarget, Tag("off-target")]
+    | Annotated[Bleurt, Tag("bleurt")],
+    Discriminator(_metric_kind),
+]
+
+
+def find_metric(name: str, entries: Mapping[str, AnyMetric]) -> AnyMetric:
     """The metric that a table means by a name: an entry of the configuration, or a built-in one with its defaults.
 
     Raises:
@@ -74,7 +157,10 @@ def find_metric(name: str, entries: Mapping[str, Metric]) -> Metric:
         return entries[name]
     if name in BUILT_IN_METRICS:
         return Metric(name=name)
-    raise LingualiftError(f"no metric {name!r}; there are {', '.join(sorted({*entries, *BUILT_IN_METRICS}))}")
+    if name in OFF_TARGET:
+        return OffTarget(name=name)
+    there = sorted({*entries, *BUILT_IN_METRICS, *OFF_TARGET})
+    raise LingualiftError(f"no metric {name!r}; there are {', '.join(there)}")
 
 
 class Centre(Entry):

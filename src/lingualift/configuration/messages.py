@@ -168,7 +168,7 @@ def _inner(kind: Any, key: str | int) -> list[Any]:
             return _parts(field.annotation)
     reader = fields.get("reader")
     # The name of a class that pydantic tried.
-    return [kind] if reader is not None and key in get_args(reader.annotation) else []
+    return [kind] if key == kind.__name__ or (reader is not None and key in get_args(reader.annotation)) else []
 
 
 def _parts(annotation: Any) -> list[Any]:

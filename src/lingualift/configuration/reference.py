@@ -60,11 +60,14 @@ def _section(kinds: list[type[BaseModel]]) -> Iterator[str]:
         yield from _table({name: kinds[0].model_fields[name] for name in shared})
     for kind in kinds:
         own = {name: field for name, field in kind.model_fields.items() if name not in shared}
+        own = dict(sorted(own.items(), key=lambda item: not item[1].is_required()))
         reader = own.pop("reader", None)
         if reader is not None and len(get_args(own["kind"].annotation) if "kind" in own else ()) == 1:
             del own["kind"]
         if reader is not None:
             yield from ("", f"### `reader: {get_args(reader.annotation)[0]}`", "")
+        elif len(kinds) > 1:
+            yield from ("", f"### {kind.__name__}", "")
         yield _summary(kind)
         if own:
             yield ""

@@ -3,14 +3,31 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
 
 from lingualift.configuration.base import Entry, LanguageCode, Name
 from lingualift.configuration.corpora import AnyCorpus
-from lingualift.configuration.evaluation import BUILT_IN_METRICS, RATES, Directions, Figure, Metric, Table
+from lingualift.configuration.evaluation import (
+    BUILT_IN_METRICS,
+    OFF_TARGET,
+    RATES,
+    AnyMetric,
+    Directions,
+    Figure,
+    Table,
+)
 from lingualift.configuration.lexicons import Augmentation, Dictionary
 from lingualift.configuration.mixtures import Mixture
 from lingualift.configuration.models import Model, Recipe
+from lingualift.configuration.systems import (
+    CausalModel,
+    Endpoint,
+    HypothesisFiles,
+    Pivot,
+    PublishedScores,
+    TranslationModel,
+    class_of_kind,
+)
 
 
 class TranslatedCorpus(Entry):
@@ -32,22 +49,15 @@ class TranslatedCorpus(Entry):
 CorpusEntry = Annotated[AnyCorpus | TranslatedCorpus, Field(discriminator="reader")]
 
 
-class System(Entry):
-    """Something that translates: a model, the prompt it is asked with, and how it is decoded."""
-
-    model: Name = Field(description="The model that is asked.")
-    prompt: Name = Field("alpaca", description="Template of prompts.yaml.")
-    beam: PositiveInt = Field(4, description="Hypotheses that beam search keeps; 1: greedy.")
-    length_penalty: float = Field(1.0, description="Above 1 prefers long answers.")
-    max_new_tokens: PositiveInt = Field(256, description="No translation is longer, whatever its source.")
-    max_ratio: PositiveFloat = Field(3.0, description="Nor than so many times its source, in tokens, and 16 more.")
-    engine: Literal["auto", "transformers", "ctranslate2"] = Field(
-        "auto", description="auto: CTranslate2 on a CPU where it knows the architecture, transformers otherwise."
-    )
-    precision: Literal["float32", "bfloat16", "float16", "int8"] = Field(
-        "float32", description="Of the weights while translating."
-    )
-    batch: PositiveInt = Field(32, description="Sentences at once.")
+System = Annotated[
+    Annotated[CausalModel, Tag("CausalModel")]
+    | Annotated[TranslationModel, Tag("TranslationModel")]
+    | Annotated[Endpoint, Tag("Endpoint")]
+    | Annotated[Pivot, Tag("Pivot")]
+    | Annotated[HypothesisFiles, Tag("HypothesisFiles")]
+    | Annotated[PublishedScores, Tag("PublishedScores")],
+    Discriminator(class_of_kind),
+]
 
 
 class Benchmark(Entry):
@@ -85,7 +95,7 @@ class Configuration(Entry):
     models: dict[Name, Model] = {}
     systems: dict[Name, System] = {}
     benchmarks: dict[Name, Benchmark] = {}
-    metrics: dict[Name, Metric] = {}
+    metrics: dict[Name, AnyMetric] = {}
     tables: dict[Name, Table] = {}
     figures: dict[Name, Figure] = {}
 
@@ -131,9 +141,21 @@ def references(configuration: Configuration) -> Iterator[Reference]:
         if model.scratch is not None and model.scratch.tokenizer_mixture is not None:
             yield _reference((*at, "scratch"), "tokenizer_mixture", model.scratch.tokenizer_mixture, "mixtures")
     for name, system in configuration.systems.items():
-        yield _reference(("systems", name), "model", system.model, "models")
-        yield _reference(("systems", name), "prompt", system.prompt, "prompts")
+        yield from _of_system(("systems", name), system)
     yield from _shown(configuration)
+
+
+def _of_system(at: tuple[str | int, ...], system: Any) -> Iterator[Reference]:
+    """The references of one system, whatever its kind."""
+    match system:
+        case CausalModel():
+            yield _reference(at, "model", system.model, "models")
+        case Pivot():
+            yield _reference(at, "system", system.system, "systems")
+        case PublishedScores():
+            yield _reference(at, "benchmark", system.benchmark, "benchmarks")
+    if isinstance(system, CausalModel | TranslationModel | Endpoint) and system.prompt is not None:
+        yield _reference(at, "prompt", system.prompt, "prompts")
 
 
 def _shown(configuration: Configuration) -> Iterator[Reference]:
@@ -148,9 +170,13 @@ def _shown(configuration: Configuration) -> Iterator[Reference]:
                 for number, other in enumerate(getattr(entry, key)):
                     yield Reference(place=(section, name, key, number), name=other, section=key)
             metrics = entry.metrics if isinstance(entry, Table) else (entry.metric,)
+            systems = [configuration.systems[other] for other in entry.systems if other in configuration.systems]
+            # A metric that everybody's scores are published of need not be one of ours.
+            published = [set(it.scores) if isinstance(it, PublishedScores) else set() for it in systems]
+            known = {*BUILT_IN_METRICS, *RATES, *OFF_TARGET, *(set.intersection(*published) if published else ())}
             for number, metric in enumerate(metrics):
                 place = (section, name, "metrics", number) if isinstance(entry, Table) else (section, name, "metric")
-                if metric not in (*BUILT_IN_METRICS, *RATES):
+                if metric not in known:
                     yield Reference(place=place, name=metric, section="metrics")
 
 

@@ -1,8 +1,9 @@
-"""Entries for systems that are not a causal model of ours: translation models, endpoints, files, pivots.
+"""Entries for systems: causal models, translation models, endpoints, files of others, pivots.
 
 What is given tells the kind: ``translator``, ``endpoint``, ``hypotheses``, ``scores``, ``pivot``; else ``model``.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
@@ -25,15 +26,17 @@ class Family:
     Attributes:
         column: of languages.tsv, with their codes; empty if they are told names.
         prompt: of prompts.yaml, if they are asked in words.
+        source: whether they have to be told the language of the source, too.
     """
 
     column: str = ""
     prompt: str = ""
+    source: bool = False
 
 
 FAMILIES: Mapping[str, Family] = {
-    "m2m100": Family(column="m2m100"),
-    "nllb": Family(column="nllb"),
+    "m2m100": Family(column="m2m100", source=True),
+    "nllb": Family(column="nllb", source=True),
     "madlad": Family(column="madlad", prompt="madlad"),
     "aya": Family(prompt="plain"),
     # OPUS-MT marks the target by ISO 639-3, as Tatoeba does.
@@ -41,7 +44,38 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-class TranslationModel(Entry):
+class Decoding(Entry):
+    """How translations are searched for, by a model of ours or a translation model."""
+
+    beam: PositiveInt = Field(4, description="Hypotheses that beam search keeps; 1: greedy.")
+    length_penalty: float = Field(1.0, description="Above 1 prefers long answers.")
+    max_new_tokens: PositiveInt = Field(256, description="No translation is longer, whatever its source.")
+    max_ratio: PositiveFloat = Field(3.0, description="Nor than so many times its source, in tokens, and 16 more.")
+    batch: PositiveInt = Field(32, description="Sentences at once.")
+
+
+class CausalModel(Decoding):
+    """A model of this configuration, the prompt it is asked with, and how it is decoded."""
+
+    model: Name = Field(description="The model that is asked.")
+    prompt: Name = Field("alpaca", description="Template of prompts.yaml.")
+    engine: Literal["auto", "transformers", "ctranslate2", "vllm"] = Field(
+        "auto",
+        description="auto: transformers where the profile has GPUs (`resources: [gpu=1]`), CTranslate2 otherwise and "
+        "for int8; vllm is to be installed beside.",
+    )
+    precision: Literal["float32", "bfloat16", "float16", "int8"] = Field(
+        "float32", description="Of the weights while translating; int8 is for CTranslate2."
+    )
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> Self:
+        if self.precision == "int8" and self.engine in ("transformers", "vllm"):
+            raise ValueError(f"'precision: int8' is for CTranslate2, not for 'engine: {self.engine}'")
+        return self
+
+
+class TranslationModel(Decoding):
     """A translation model of transformers: an encoder that reads the source, a decoder that writes the target.
 
     Source: LLaMAX, appendix C.2.
@@ -60,14 +94,9 @@ class TranslationModel(Entry):
     prompt: Name | None = Field(
         None, description="Template of prompts.yaml, for madlad and aya only; default: `madlad`, `plain`."
     )
-    beam: PositiveInt = Field(4, description="Hypotheses that beam search keeps; 1: greedy.")
-    length_penalty: float = Field(1.0, description="Above 1 prefers long answers.")
-    max_new_tokens: PositiveInt = Field(256, description="No translation is longer, whatever its source.")
-    max_ratio: PositiveFloat = Field(3.0, description="Nor than so many times its source, in tokens, and 16 more.")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Of the weights while translating."
     )
-    batch: PositiveInt = Field(32, description="Sentences at once.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -92,6 +121,18 @@ class TranslationModel(Entry):
     def prompt_name(self, family: str) -> str:
         """The prompt that a model of this family is asked with; empty if it is not asked in words."""
         return (self.prompt or FAMILIES[family].prompt) if FAMILIES[family].prompt else ""
+
+
+# What says how an endpoint is asked, not what it answers: not part of what a translation is made from.
+SERVICE = (
+    "api_key_env",
+    "parallel",
+    "requests_per_minute",
+    "max_retries",
+    "timeout",
+    "price_in",
+    "price_out",
+)
 
 
 class Endpoint(Entry):
@@ -128,7 +169,12 @@ class Endpoint(Entry):
 
 
 class HypothesisFiles(Entry):
-    """Translations that are there already: plain text, a line for every sentence of the test set."""
+    """Translations that are there already, in the order of the test set's sentences.
+
+    Plain text, a line a sentence; or, in files named `.jsonl`, an object a line with `hypothesis` and, if they are in
+    another order, `sentence`, counted from 0. One JSON-lines file may hold all directions: its lines then have
+    `direction`, such as `en-de`, as those of `results/<run>/hypotheses` do.
+    """
 
     hypotheses: str = Field(
         description="Their files, relative to the data folder, with `{source}` and `{target}`; `.gz`, `.xz`, `.bz2` "
@@ -140,8 +186,18 @@ class HypothesisFiles(Entry):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_sides("hypotheses", self.hypotheses, needed=True)
+        _check_sides("hypotheses", self.hypotheses, needed=not self.json_lines)
         return self
+
+    @property
+    def json_lines(self) -> bool:
+        """Whether the files hold JSON lines, not plain text."""
+        return ".jsonl" in self.hypotheses.rpartition("/")[2]
+
+    @property
+    def by_direction(self) -> bool:
+        """Whether every direction has a file of its own."""
+        return bool(_sides(self.hypotheses))
 
     def file(self, source: str, target: str) -> str:
         """The file of one direction; languages by the files' codes."""
@@ -175,18 +231,27 @@ KINDS: Mapping[str, type[Entry]] = {
     "hypotheses": HypothesisFiles,
     "scores": PublishedScores,
     "pivot": Pivot,
+    # Last: an endpoint has a `model` as well.
+    "model": CausalModel,
 }
 
 
 def system_kind(value: Any) -> str:
-    """The key that tells what kind of system an entry is: one of :data:`KINDS`, else ``model``.
+    """The key that tells what kind of system an entry is, one of :data:`KINDS`; ``model`` if nothing does.
 
-    For pydantic's ``Discriminator``; it takes what a file says as well as an entry.
+    Takes what a file says as well as an entry.
     """
-    if isinstance(value, Mapping):
-        # An endpoint has a `model` as well.
-        return next((key for key in KINDS if key in value), "model")
-    return next((key for key, kind in KINDS.items() if isinstance(value, kind)), "model")
+    if not isinstance(value, Mapping):
+        return next((key for key, kind in KINDS.items() if isinstance(value, kind)), "model")
+    given = next((key for key in KINDS if key in value), None)
+    # A misspelt key still tells what was meant, and is told so.
+    alike = [key for key in KINDS if difflib.get_close_matches(key, map(str, value), n=1, cutoff=0.8)]
+    return given or next(iter(alike), "model")
+
+
+def class_of_kind(value: Any) -> str:
+    """The name of the class of :func:`system_kind`, for pydantic's ``Discriminator``."""
+    return KINDS[system_kind(value)].__name__
 
 
 def _sides(template: str) -> set[str]:

@@ -72,14 +72,16 @@ def count_above(
     counts = counts[counts["system"].isin(systems)]
     whole = counts.groupby("centre")[["num_outward", "num_inward"]].transform("max")
     counts = counts[(counts[["num_outward", "num_inward"]] >= _COVERAGE * whole).all(axis=1)]
-    figure, (axes,) = new_figure(6.8, 4.6)
+    figure, (axes,) = new_figure(6.1, 4.6)
     most = max([1, *counts["num_outward"], *counts["num_inward"]])
+    # Points in the same place are drawn one inside the other.
+    below = counts[::-1].groupby(["outward", "inward"]).cumcount()[::-1]
     axes.plot([0, most], [0, most], color="0.8", linewidth=0.8, zorder=0)
-    for row in counts.itertuples():
+    for row, number in zip(counts.itertuples(), below, strict=True):
         axes.scatter(
             row.outward,
             row.inward,
-            s=58,
+            s=58 * (1 + 1.4 * number),
             marker=MARKERS[systems.index(row.system) % len(MARKERS)],
             color=_INKS[centre.index(row.centre) % len(_INKS)],
             edgecolor="white",

@@ -17,7 +17,15 @@ STAGE_VERSIONS = {
     "train_model": 1,
     "convert_model": 1,
     "translate_shard": 1,
+    "translate_legs": 1,
+    "translate_through_pivot": 1,
+    "ask_endpoint": 1,
+    "read_hypotheses": 1,
     "score_hypotheses": 1,
+    "detect_languages": 1,
+    "score_comet": 1,
+    "compare_systems": 1,
+    "read_published_scores": 1,
     "make_table": 1,
     "make_figure": 1,
     "describe_mixture": 1,
@@ -38,6 +46,15 @@ class Plan(DataPlan, EvaluationPlan):
             *(f"figures/training/{name}.png" for name in self.trained_models()),
             *(f"mixtures/{mixture}/cards/{owner}.md" for mixture, owner in self.packed_mixtures),
         ]
+
+    def shown(self) -> dict[str, list[str]]:
+        """What each name of a table or figure stands for as a target: ``table4``, ``figure1``."""
+        found: dict[str, list[str]] = {}
+        for name in self.configuration.tables:
+            found.setdefault(name, []).append(f"tables/{name}.csv")
+        for name in self.configuration.figures:
+            found.setdefault(name, []).append(f"figures/{name}")
+        return found
 
 
 def summary(plan: Plan) -> Mapping[str, int]:

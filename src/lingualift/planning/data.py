@@ -45,6 +45,7 @@ class DataPlan(SystemPlan):
         for name, model in self.configuration.models.items():
             if model.path is not None and not (self.run.data / model.path).exists():
                 missing[f"models.{name}"] = [str(self.run.data / model.path)]
+        missing |= self.missing_systems()
         return {name: files for name, files in missing.items() if files}
 
     def fetched_datasets(self) -> dict[str, Hub]:

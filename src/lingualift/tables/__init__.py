@@ -13,7 +13,7 @@ from lingualift.tables.layouts import (
     pivot_table,
 )
 from lingualift.tables.printing import ScoreTable, write_table
-from lingualift.tables.rows import published_scores, read_scores
+from lingualift.tables.rows import read_scores
 
 __all__ = [
     "ScoreTable",
@@ -25,7 +25,6 @@ __all__ = [
     "direction_table",
     "off_target_table",
     "pivot_table",
-    "published_scores",
     "read_scores",
     "read_significance",
     "write_table",

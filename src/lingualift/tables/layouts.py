@@ -94,8 +94,8 @@ def centre_table(
 ) -> ScoreTable:
     """Averages around centre languages: c→X and X→c over low-resource X, high-resource X and all X.
 
-    A row averages over the directions that every system of the table has a score for, so that systems
-    stand on the same ground; a system without any has an empty cell.
+    A row averages over the directions that every system of the row has a score for, so that systems stand on the
+    same ground; a system with less than half of them has an empty cell.
 
     Args:
         resource: ``high`` or ``low`` by language code; other languages count in ``all`` only.

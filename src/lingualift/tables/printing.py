@@ -1,6 +1,7 @@
-"""A table to print: as CSV, as Markdown, as LaTeX, with the same figures in all."""
+"""A table to print: as CSV, Markdown, LaTeX and HTML, with the same figures in all."""
 
 import csv
+import html
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 # Metrics of which less, or none in particular, is better.
 LESS_IS_BETTER = frozenset({"copy_rate", "empty_rate", "R_source"})
 NEITHER_IS_BETTER = frozenset({"length_ratio"})
+_STYLE = (
+    "body{font:14px/1.4 system-ui,sans-serif;margin:1.5em;color:#222}"
+    "table{border-collapse:collapse;border-top:2px solid;border-bottom:2px solid}"
+    "caption{text-align:left;padding-bottom:.6em}th{text-align:left;font-weight:normal}"
+    "th,td{padding:.15em .7em;white-space:nowrap}td,thead th{text-align:right}"
+    "thead{border-bottom:1px solid;position:sticky;top:0;background:#fff}"
+    "thead th.name{text-align:left;vertical-align:bottom}"
+    "th.group{text-align:center}"
+    "tbody tr:hover{background:#eef4fa}tr.new th,tr.new td{padding-top:.7em}"
+    "td{font-variant-numeric:tabular-nums}p{font-size:12px;color:#555;margin:.5em 0}"
+)
 _TEX_SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -49,16 +61,17 @@ class ScoreTable:
 
 
 def write_table(table: ScoreTable, stem: str | Path) -> list[Path]:
-    """Write ``<stem>.csv``, ``<stem>.md`` and ``<stem>.tex`` with the same figures, two decimals.
+    """Write ``<stem>.csv``, ``<stem>.md``, ``<stem>.tex`` and ``<stem>.html`` with the same figures, two decimals.
 
-    The best of a row is bold in Markdown and LaTeX. The notes are footnotes there and the last column of the CSV.
+    The best of a row is bold but in the CSV, where the notes are the last column; they are footnotes elsewhere.
 
     Returns:
-        The three files.
+        The four files.
     """
     stem = Path(stem)
     written = []
-    for suffix, text in ((".csv", _csv(table)), (".md", _markdown(table)), (".tex", _latex(table))):
+    forms = {".csv": _csv, ".md": _markdown, ".tex": _latex, ".html": _html}
+    for suffix, text in ((suffix, form(table)) for suffix, form in forms.items()):
         path = stem.with_name(stem.name + suffix)
         with atomic_path(path) as part:
             part.write_text(text, encoding="utf-8")
@@ -137,6 +150,42 @@ def _markdown(table: ScoreTable) -> str:
         lines.append(line([*names, *map(text, cells)]))
     lines += ["", *(f"{_escaped(note)}  " for note in table.notes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _html(table: ScoreTable) -> str:
+    """A page of its own, that needs nothing else."""
+
+    def text(cell: _Cell) -> str:
+        figure = f"<b>{cell.figure}</b>" if cell.best else cell.figure
+        return f"<td>{figure}{html.escape(cell.mark)}</td>"
+
+    num_names = table.frame.index.nlevels
+    lines = ["<!DOCTYPE html>", '<html lang="en">', '<meta charset="utf-8">', f"<style>{_STYLE}</style>", "<table>"]
+    if table.caption:
+        lines.append(f"<caption>{html.escape(table.caption)}</caption>")
+    lines.append("<thead>")
+    columns = list(table.frame.columns)
+    several = len({metric for _, metric in columns}) > 1
+    span = ' rowspan="2"' if several else ""
+    names = [f'<th class="name"{span}>{html.escape(str(name))}</th>' for name in table.frame.index.names]
+    if not several:
+        heads = [f"<th>{html.escape(system)}</th>" for system, _ in columns]
+        lines.append("<tr>" + "".join([*names, *heads]) + "</tr>")
+    else:
+        groups = [(system, len(list(group))) for system, group in groupby(columns, key=lambda column: column[0])]
+        heads = [f'<th class="group" colspan="{width}">{html.escape(system)}</th>' for system, width in groups]
+        lines.append("<tr>" + "".join([*names, *heads]) + "</tr>")
+        lines.append("<tr>" + "".join(f"<th>{html.escape(metric)}</th>" for _, metric in columns) + "</tr>")
+    lines += ["</thead>", "<tbody>"]
+    previous: list[str] | None = None
+    for row, cells in zip(_row_names(table), _cells(table), strict=True):
+        new = num_names > 1 and previous is not None and previous[:-1] != row[:-1]
+        previous = row
+        named = "".join(f"<th>{html.escape(name)}</th>" for name in row)
+        lines.append(('<tr class="new">' if new else "<tr>") + named + "".join(map(text, cells)) + "</tr>")
+    lines += ["</tbody>", "</table>"]
+    lines += [f"<p>{html.escape(note)}</p>" for note in table.notes]
+    return "\n".join(lines) + "\n</html>\n"
 
 
 def _escaped(note: str) -> str:

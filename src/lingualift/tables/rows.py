@@ -44,40 +44,6 @@ def read_scores(paths: Sequence[str | Path]) -> "pd.DataFrame":
     return scores
 
 
-def published_scores(
-    path: str | Path, *, system: str, benchmark: str, metric: str, signature: str = "as published"
-) -> "pd.DataFrame":
-    """Scores that the authors of LLaMAX released: rows ``en-x`` and ``x-en``, a column per language, ``/`` for none.
-
-    Returns:
-        Rows as ``read_scores`` has them; where a direction stands in two rows (``en-x`` and ``x-de``) the
-        first is taken. Segments are not published: 0.
-
-    Raises:
-        InputError: a row is not named after a centre language, or a cell is no number.
-    """
-    import pandas as pd
-
-    published = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False)
-    rows = {}
-    for number, (name, line) in enumerate(published.iterrows(), start=2):
-        left, _, right = str(name).rpartition("-")
-        if "x" not in (left, right) or "" in (left, right):
-            raise InputError(path, f"expected a row such as en-x or x-en, found {name!r}", line=number)
-        for code, score in line.items():
-            pair = (left, str(code)) if right == "x" else (str(code), right)
-            if score in ("/", ""):
-                continue
-            try:
-                rows.setdefault(pair, float(score))
-            except ValueError as error:
-                raise InputError(path, f"not a number: {score!r} in column {code}", line=number) from error
-    return pd.DataFrame(
-        [(system, benchmark, *pair, metric, score, signature, 0) for pair, score in sorted(rows.items())],
-        columns=list(COLUMNS),
-    )
-
-
 def choose_rows(
     scores: "pd.DataFrame", systems: Sequence[str], metrics: Sequence[str], benchmarks: Sequence[str]
 ) -> "pd.DataFrame":
@@ -133,8 +99,14 @@ def around_centres(
 
 
 def comparable(rows: "pd.DataFrame", levels: Sequence[str]) -> "pd.DataFrame":
-    """Without the directions of a row of the table that some system of that row has no score for."""
+    """Only the directions of each row of the table that all its systems have a score for.
+
+    A system with less than half of the directions that another has stands not in that row: a system that was made for
+    one language would else leave all others that one alone.
+    """
     cells = ["benchmark", "metric", *levels]
+    own = rows.groupby([*cells, "system"], observed=True)["score"].transform("size")
+    rows = rows[2 * own >= own.groupby([rows[name] for name in cells], observed=True).transform("max")]
     num_systems = rows.groupby(cells, observed=True)["system"].transform("nunique")
     num_scores = rows.groupby([*cells, "source", "target"], observed=True)["system"].transform("size")
     return rows[num_scores == num_systems]
@@ -148,15 +120,19 @@ def spread(
     *,
     keep_benchmark: bool = False,
 ) -> "pd.DataFrame":
-    """Means by row and column; rows in the order they first come, by benchmark first.
+    """Means by row and column; rows by benchmark, then by the order of categories or, of plain text, as they come.
 
     Args:
         keep_benchmark: name the benchmark of each row, even where there is only one.
     """
+    import pandas as pd
 
     index = ["benchmark", *levels]
-    frame = rows.groupby([*index, "system", "metric"], observed=True, sort=False)["score"].mean()
-    frame = frame.unstack(["system", "metric"]).sort_index(level="benchmark", sort_remaining=False, kind="stable")
+    for level in levels:
+        if rows[level].dtype != "category":
+            rows = rows.assign(**{level: pd.Categorical(rows[level], list(dict.fromkeys(rows[level])))})
+    frame = rows.groupby([*index, "system", "metric"], observed=True, sort=True)["score"].mean()
+    frame = frame.unstack(["system", "metric"]).sort_index()
     frame = frame.reindex(columns=columns_of(systems, metrics))
     several = keep_benchmark or frame.index.get_level_values("benchmark").nunique() > 1
     return frame if several else frame.droplevel("benchmark")

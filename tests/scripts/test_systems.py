@@ -1,0 +1,305 @@
+"""Every kind of system, from the plan through its script to hypotheses, with tiny random models."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_scripts import main_of
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests/unit"))
+
+import making  # noqa: E402
+import test_endpoints  # noqa: E402
+import test_sequence_models  # noqa: E402
+from test_endpoints import server  # noqa: E402, F401
+
+from lingualift.configuration.loading import load_run, read_yaml  # noqa: E402
+from lingualift.errors import LingualiftError  # noqa: E402
+from lingualift.files import read_json  # noqa: E402
+from lingualift.planning import Plan  # noqa: E402
+from lingualift.sequence_models import SequenceTranslator  # noqa: E402
+from lingualift.tokenization import load_tokenizer  # noqa: E402
+
+SENTENCES = {
+    "en": ["the dog sees a tree", "a small bird", "the old house", "a cat eats", "now here"],
+    "de": ["der Hund", "ein Vogel", "das Haus", "eine Katze", "jetzt"],
+    "fr": ["le chien", "un oiseau", "la maison", "un chat", "ici"],
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder: test sets, a causal model, a translation model, somebody's translations."""
+    folder = tmp_path_factory.mktemp("data")
+    torch.manual_seed(5)
+    # On a busy machine threads wait for each other longer than so little work takes.
+    torch.set_num_threads(1)
+    for code, lines in SENTENCES.items():
+        (folder / f"test.{code}").write_text("\n".join(lines) + "\n")
+    (folder / "theirs").mkdir()
+    (folder / "theirs" / "eng-deu.txt").write_text("".join(f"theirs {number}\n" for number in range(5)))
+    test_sequence_models._m2m100(folder / "m2m100")
+    _causal(folder / "causal")
+    return folder
+
+
+def _causal(folder: Path) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = making.byte_tokenizer()
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=len(tokenizer), eos_token_id=0, bos_token_id=1, pad_token_id=0, **sizes)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+class Jobs:
+    """The jobs of a configuration, run in a folder."""
+
+    def __init__(self, folder: Path, data: Path, systems: dict[str, Any], **benchmark: Any) -> None:
+        self.folder = folder
+        test = {"reader": "multiway", "path": ".", "files": "test.{language}", "directions": "all", **benchmark}
+        self.values = {
+            "run": "systems",
+            "data": str(data),
+            "languages": list(SENTENCES),
+            "models": {"causal": {"path": "causal"}},
+            "systems": systems,
+            "benchmarks": {"test": test},
+        }
+        self.plan = Plan(load_run(self.values, root=ROOT), gpus=1)
+        self.benchmark = self.at("benchmarks/test")
+        if not Path(self.benchmark).exists():
+            making.write_corpus(Path(self.benchmark), {"all": SENTENCES})
+
+    def at(self, path: str) -> str:
+        return path if path.startswith("/") else str(self.folder / path)
+
+    def inputs(self, found: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: self.at(it) if isinstance(it, str) else [self.at(path) for path in it] for key, it in found.items()
+        }
+
+    def translate(self, rule: str, system: str, **more: Any) -> dict[str, list[str]]:
+        """Run every shard of a system; what it says of each direction."""
+        said: dict[str, list[str]] = {}
+        for shard, path in enumerate(self.plan.hypotheses(system, "test")):
+            if rule not in ("read_hypotheses", "ask_endpoint"):
+                more["threads"] = 1
+            if rule != "read_hypotheses":
+                more["state"] = self.at(f"state/{path.removesuffix('.jsonl')}")
+            main_of(rule)(
+                **self.inputs(self.plan.translation_inputs(system, "test", shard)),
+                benchmark=self.benchmark,
+                hypotheses=self.at(path),
+                manifest=self.at(path.replace(".jsonl", ".manifest.json")),
+                settings=self.plan.translation_settings(system, "test", shard),
+                version=1,
+                **more,
+            )
+            for line in Path(self.at(path)).read_text(encoding="utf-8").splitlines():
+                record = json.loads(line)
+                assert record["sentence"] == len(said.setdefault(record["direction"], []))
+                said[record["direction"]].append(record["hypothesis"])
+        return said
+
+    def legs(self, base: str, pivot: str) -> None:
+        shards = {
+            Path(leg).name
+            for name in self.plan.pivoting_systems()
+            for shard in range(self.plan.shards("test", name))
+            for leg in self.plan.translation_inputs(name, "test", shard)["legs"]
+        }
+        for shard in sorted(shards):
+            path = f"pivots/{base}/{pivot}/test/{shard}"
+            main_of("translate_legs")(
+                **self.inputs(self.plan.leg_inputs(base, pivot, "test")),
+                benchmark=self.benchmark,
+                folder=self.at(path),
+                settings=self.plan.leg_settings(base, pivot, "test", int(shard)),
+                state=self.at(f"state/{path}"),
+                threads=1,
+                version=1,
+            )
+
+    def manifest(self, system: str) -> dict[str, Any]:
+        return read_json(self.at(f"hypotheses/{system}/test/0.manifest.json"))
+
+
+CAUSAL = {"model": "causal", "prompt": "short", "beam": 2, "max_new_tokens": 12, "batch": 2}
+M2M100 = {"translator": "m2m100", "beam": 2, "max_new_tokens": 12, "batch": 2}
+ALL = ["de-en", "de-fr", "en-de", "en-fr", "fr-de", "fr-en"]
+
+
+def test_a_causal_model(tmp_path, data) -> None:
+    jobs = Jobs(tmp_path, data, {"Causal": CAUSAL}, shards=2, limit=3)
+    said = jobs.translate("translate_shard", "Causal")
+    assert sorted(said) == ALL and {len(answers) for answers in said.values()} == {3}
+    manifest = jobs.manifest("Causal")
+    assert manifest["counts"] == {"directions": 3, "sentences": 9} and len(manifest["weights"]) == 1
+
+
+def test_a_translation_model_that_is_killed_halfway(tmp_path, data, monkeypatch) -> None:
+    expected = Jobs(tmp_path / "whole", data, {"Nmt": M2M100}).translate("translate_shard", "Nmt")
+    assert sorted(expected) == ALL and {len(answers) for answers in expected.values()} == {5}
+    answer, calls = SequenceTranslator.answer, []
+
+    def counted(self: SequenceTranslator, prompts: Any, longest: int) -> list[str]:
+        calls.append(len(prompts))
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return answer(self, prompts, longest)
+
+    monkeypatch.setattr(SequenceTranslator, "answer", counted)
+    jobs = Jobs(tmp_path / "broken", data, {"Nmt": M2M100})
+    with pytest.raises(KeyboardInterrupt):
+        jobs.translate("translate_shard", "Nmt")
+    assert not list((tmp_path / "broken/hypotheses").rglob("*.jsonl"))
+    assert jobs.translate("translate_shard", "Nmt") == expected
+    # Nothing twice but the batch that was broken off.
+    assert sum(calls) == 6 * 5 + calls[7]
+
+
+def test_a_changed_prompt_or_decoding_is_not_gone_on_with(tmp_path, data, monkeypatch) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    answer, done = SequenceTranslator.answer, []
+
+    def once(self: SequenceTranslator, prompts: Any, longest: int) -> list[str]:
+        return stop() if done else (done.append(1) or answer(self, prompts, longest))
+
+    names = set()
+    for system in (M2M100, {**M2M100, "beam": 1}, {**M2M100, "max_new_tokens": 9}):
+        done.clear()
+        monkeypatch.setattr(SequenceTranslator, "answer", once)
+        with pytest.raises(KeyboardInterrupt):
+            Jobs(tmp_path, data, {"Nmt": system}).translate("translate_shard", "Nmt")
+        (store,) = (tmp_path / "state").rglob("*.jsonl")
+        names.add(store.name)
+    assert len(names) == 3
+
+
+def test_a_pivot_shares_its_first_legs(tmp_path, data) -> None:
+    systems = {"Nmt": M2M100, "Through": {"system": "Nmt", "pivot": "fr"}, "Again": {"system": "Nmt", "pivot": "fr"}}
+    jobs = Jobs(tmp_path, data, systems, shards=2)
+    direct = jobs.translate("translate_shard", "Nmt")
+    jobs.legs("Nmt", "fr")
+    asked = [
+        json.loads(line)["text"] for path in tmp_path.rglob("sentences.jsonl") for line in path.read_text().splitlines()
+    ]
+    assert sorted(asked) == sorted(SENTENCES["de"] + SENTENCES["en"])
+    said = jobs.translate("translate_through_pivot", "Through")
+    assert sorted(said) == ALL
+    # One leg only: into the pivot and out of it.
+    assert {name: said[name] for name in ("de-fr", "en-fr", "fr-de", "fr-en")} == {
+        name: direct[name] for name in ("de-fr", "en-fr", "fr-de", "fr-en")
+    }
+    # Both: what the model makes of its own French.
+    from lingualift.translators import open_system
+
+    with open_system(jobs.plan.translation_settings("Nmt", "test", 0)) as system:
+        for name, target in {"de-en": "en", "en-de": "de"}.items():
+            french = direct[f"{name[:2]}-fr"]
+            filled = [number for number, text in enumerate(french) if text]
+            again = [""] * len(french)
+            for places, questions, longest in system.translator.plan([french[n] for n in filled], "fr", target):
+                for place, answer in zip(places, system.translator.answer(questions, longest), strict=True):
+                    again[filled[place]] = answer
+            assert said[name] == again
+    assert jobs.translate("translate_through_pivot", "Again") == said
+
+
+def _endpoint(server: test_endpoints.Server, **changes: Any) -> dict[str, Any]:  # noqa: F811
+    return {
+        "endpoint": server.url,
+        "model": "big",
+        "api_key_env": "TEST_KEY",
+        "price_in": 2.0,
+        "price_out": 4.0,
+        **changes,
+    }
+
+
+def test_an_endpoint_is_paid_once_whatever_asks_it(tmp_path, data, server) -> None:  # noqa: F811
+    def last_word(request: dict[str, Any]) -> test_endpoints.Reply:
+        return test_endpoints.said(request["messages"][-1]["content"].split(": ")[-1].upper(), tokens=(100, 10))
+
+    server.reply = last_word
+    systems = {"Asked": _endpoint(server), "Through": {"system": "Asked", "pivot": "fr"}}
+    answers = str(tmp_path / "answers")
+
+    def ask(system: str, run: str = "run") -> tuple[dict[str, list[str]], Jobs]:
+        jobs = Jobs(tmp_path / run, data, systems, shards=4)
+        return jobs.translate(
+            "ask_endpoint", system, endpoint="Asked", answers=answers, systems=jobs.values["systems"]
+        ), jobs
+
+    said, jobs = ask("Asked")
+    assert said["de-en"] == [text.upper() for text in SENTENCES["de"]] and sorted(said) == ALL
+    assert len(server.requests) == 30
+    assert jobs.manifest("Asked")["usage"]["asked"]["cost"] == pytest.approx(30 * (100 * 2 + 10 * 4) / 1e6)
+    assert server.headers[0]["Authorization"] == f"Bearer {test_endpoints.SECRET}"
+    # Another run, and a pivot's first legs, are answered from what was paid for; its second legs ask for new text.
+    assert ask("Asked", "other")[0] == said
+    assert len(server.requests) == 30
+    through, jobs = ask("Through")
+    assert through["de-en"] == [text.upper() for text in SENTENCES["de"]]
+    assert len(server.requests) == 40
+    assert jobs.manifest("Through")["usage"]["reused"]["answers"] > 0
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert kept and not [text for text in kept if test_endpoints.SECRET.encode() in text]
+
+
+def test_an_endpoint_without_its_key(tmp_path, data, server, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.delenv("TEST_KEY")
+    jobs = Jobs(tmp_path, data, {"Asked": _endpoint(server)})
+    with pytest.raises(LingualiftError, match="set the environment variable TEST_KEY where the job runs"):
+        jobs.translate("ask_endpoint", "Asked", endpoint="Asked", answers=str(tmp_path), systems=jobs.values["systems"])
+
+
+def test_somebodys_translations(tmp_path, data) -> None:
+    jobs = Jobs(tmp_path, data, {"Theirs": {"hypotheses": "theirs/{source}-{target}.txt", "codes": "flores101"}})
+    assert jobs.translate("read_hypotheses", "Theirs") == {"en-de": [f"theirs {number}" for number in range(5)]}
+    limited = Jobs(tmp_path, data, jobs.values["systems"], limit=3)
+    with pytest.raises(LingualiftError, match=r"eng-deu\.txt: 5 lines, but the benchmark has 3 sentences"):
+        limited.translate("read_hypotheses", "Theirs")
+
+
+def test_models_that_are_not_there(tmp_path, data) -> None:
+    systems = {"Nmt": {"translator": "nowhere"}, "Pairs": {"translator": "opus/{source}-{target}", "family": "marian"}}
+    jobs = Jobs(tmp_path, data, systems)
+    with pytest.raises(LingualiftError, match=r"nowhere: no such model folder; `translator` says where it is"):
+        jobs.translate("translate_shard", "Nmt")
+    with pytest.raises(LingualiftError, match=r"opus/de-en: no such model folder"):
+        jobs.translate("translate_shard", "Pairs")
+
+
+def test_the_causal_model_is_asked_in_the_words_of_its_prompt(data) -> None:
+    """What the prompt of the plan says is what the tokens of a batch say."""
+    from lingualift.translators import open_system
+
+    prompts = read_yaml(ROOT / "config/prompts.yaml")
+    jobs_plan = Plan(
+        load_run(
+            {
+                "run": "r",
+                "data": str(data),
+                "languages": list(SENTENCES),
+                "models": {"causal": {"path": "causal"}},
+                "systems": {"Causal": {**CAUSAL, "prompt": "polylm"}},
+                "benchmarks": {"test": {"reader": "multiway", "path": ".", "files": "test.{language}"}},
+            },
+            root=ROOT,
+        ),
+        gpus=1,
+    )
+    settings = jobs_plan.translation_settings("Causal", "test", 0)
+    with open_system(settings, model=str(data / "causal")) as system:
+        (_, questions, _), *_ = system.translator.plan(["a dog"], "en", "de")
+    words = prompts["polylm"]["translation"].format(source="English", target="German", input="a dog")
+    assert load_tokenizer(data / "causal").decode(questions[0]) == words

@@ -1,0 +1,41 @@
+"""Compare two systems on a benchmark by paired bootstrap (rule ``compare_systems``)."""
+
+from lingualift.bootstrap import compare_systems
+from lingualift.configuration.evaluation import Metric
+from lingualift.joblog import job_logging
+
+
+def main(
+    *,
+    hypotheses: list[str],
+    baseline_hypotheses: list[str],
+    benchmark: str,
+    comparisons: str,
+    manifest: str,
+    settings: dict,
+    state: str,
+    threads: int,
+    version: int,
+    segments: list[str] = (),
+    baseline_segments: list[str] = (),
+) -> None:
+    """Write the difference, its interval and its p-value for every direction; segments are scored by COMET."""
+    system, baseline = settings["system"], settings["baseline"]
+    by_metric = zip(settings["comet"], segments, baseline_segments, strict=True)
+    compare_systems(
+        {system: hypotheses, baseline: baseline_hypotheses},
+        pairs=[(system, baseline)],
+        benchmark_folder=benchmark,
+        benchmark=settings["benchmark"],
+        metrics={name: Metric.model_validate(entry) for name, entry in settings["metrics"].items()},
+        segment_scores={name: {system: own, baseline: other} for name, own, other in by_metric},
+        out=comparisons,
+        limit=settings["limit"],
+        workers=threads,
+        state=state,
+    ).save(manifest)
+
+
+if "snakemake" in globals():
+    with job_logging(snakemake.log[0]):
+        main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)

@@ -1,0 +1,38 @@
+"""Detect the languages that a system's hypotheses are in (rule ``detect_languages``)."""
+
+from lingualift.configuration.evaluation import OffTarget
+from lingualift.detection import load_detector, score_off_target
+from lingualift.joblog import job_logging
+from lingualift.languages import Language
+
+
+def main(
+    *,
+    hypotheses: list[str],
+    benchmark: str,
+    scores: str,
+    manifest: str,
+    settings: dict,
+    state: str,
+    threads: int,
+    version: int,
+) -> None:
+    """Write the shares of hypotheses in the language of the source and in that of the target."""
+    metrics = {name: OffTarget.model_validate(entry) for name, entry in settings["metrics"].items()}
+    score_off_target(
+        hypotheses,
+        benchmark_folder=benchmark,
+        rates={name: (metric.name, load_detector(metric)) for name, metric in metrics.items()},
+        languages={code: Language(**row) for code, row in settings["languages"].items()},
+        out=scores,
+        system=settings["system"],
+        benchmark=settings["benchmark"],
+        limit=settings["limit"],
+        workers=threads,
+        state=state,
+    ).save(manifest)
+
+
+if "snakemake" in globals():
+    with job_logging(snakemake.log[0]):
+        main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)

@@ -1,0 +1,40 @@
+"""Translate a benchmark's sources into a pivot language (rule ``translate_legs``)."""
+
+from pathlib import Path
+
+from lingualift.joblog import job_logging
+from lingualift.pivots import translate_legs
+from lingualift.translators import directions_of, open_system
+
+
+def main(
+    *,
+    benchmark: str,
+    folder: str,
+    settings: dict,
+    state: str,
+    threads: int,
+    version: int,
+    model: str | None = None,
+    converted: str | None = None,
+    translators: list[str] | None = None,
+) -> None:
+    """Translate every source sentence of the shard into the pivot language, once."""
+    directions = directions_of(settings)
+    legs = [(source, settings["pivot"]) for source, _ in directions]
+    with open_system(settings, directions=legs, threads=threads, model=model, converted=converted) as system:
+        translate_legs(
+            system.translator,
+            directions,
+            pivot=settings["pivot"],
+            benchmark=benchmark,
+            limit=settings["limit"],
+            state=Path(state),
+            key=[settings, version, system.weights],
+            out=Path(folder),
+        )
+
+
+if "snakemake" in globals():
+    with job_logging(snakemake.log[0]):
+        main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)

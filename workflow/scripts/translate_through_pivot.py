@@ -1,0 +1,45 @@
+"""Translate a shard of a benchmark's directions from a pivot language (rule ``translate_through_pivot``)."""
+
+from pathlib import Path
+
+from lingualift.joblog import job_logging
+from lingualift.pivots import read_legs, translate_through_pivot
+from lingualift.translators import directions_of, open_system
+
+
+def main(
+    *,
+    benchmark: str,
+    hypotheses: str,
+    manifest: str,
+    settings: dict,
+    state: str,
+    threads: int,
+    version: int,
+    legs: list[str] | None = None,
+    model: str | None = None,
+    converted: str | None = None,
+    translators: list[str] | None = None,
+) -> None:
+    """Translate what the first legs gave into every target of the shard."""
+    directions, pivot = directions_of(settings), settings["pivot"]
+    second = [(pivot, target) for _, target in directions if target != pivot]
+    with open_system(settings, directions=second, threads=threads, model=model, converted=converted) as system:
+        made = translate_through_pivot(
+            system.translator,
+            read_legs(legs or []),
+            directions,
+            pivot=pivot,
+            benchmark=benchmark,
+            limit=settings["limit"],
+            state=Path(state),
+            key=[settings, version, system.weights],
+            out=Path(hypotheses),
+        )
+        system.note(made)
+    made.save(manifest)
+
+
+if "snakemake" in globals():
+    with job_logging(snakemake.log[0]):
+        main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)

@@ -7,6 +7,9 @@ rule score_hypotheses:
             plan.hypotheses(wildcards.system, wildcards.benchmark)
         ),
         benchmark="<results>/benchmarks/{benchmark}",
+        models=lambda wildcards: plan.metric_files(
+            plan.score_settings(wildcards.system, wildcards.benchmark)
+        ),
     output:
         scores="<results>/scores/{system}/{benchmark}.csv",
     log:
@@ -35,6 +38,9 @@ rule detect_languages:
             plan.hypotheses(wildcards.system, wildcards.benchmark)
         ),
         benchmark="<results>/benchmarks/{benchmark}",
+        models=lambda wildcards: plan.metric_files(
+            plan.language_settings(wildcards.system, wildcards.benchmark)
+        ),
     output:
         scores="<results>/off_target/{system}/{benchmark}.csv",
         manifest="<results>/off_target/{system}/{benchmark}.json",
@@ -105,6 +111,14 @@ rule compare_systems:
             )
         ),
         benchmark="<results>/benchmarks/{benchmark}",
+        models=lambda wildcards: plan.metric_files(
+            plan.comparison_settings(
+                wildcards.judge,
+                wildcards.system,
+                wildcards.baseline,
+                wildcards.benchmark,
+            )
+        ),
     output:
         comparisons="<results>/comparisons/{judge}/{system}/{baseline}/{benchmark}.csv",
         manifest="<results>/comparisons/{judge}/{system}/{baseline}/{benchmark}.json",

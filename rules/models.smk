@@ -12,10 +12,11 @@ rule train_model:
         "<benchmarks>/train_model/{trained}.tsv"
     threads: lambda wildcards: 2 * recipe(wildcards.trained).devices
     resources:
-        # Each device reads the base by itself.
-        mem_mb=lambda wildcards, attempt: attempt
+        # Each device reads the base by itself. Most attempts follow on a time limit: a quarter more each is enough.
+        mem_mb=lambda wildcards, attempt: (3 + attempt)
         * recipe(wildcards.trained).devices
-        * (8000 + plan.weights_mb(wildcards.trained)),
+        * (8000 + plan.weights_mb(wildcards.trained))
+        // 4,
         runtime=growing(1440),
         # How it is spread is no parameter: on other devices nothing is trained again.
         nodes=lambda wildcards: recipe(wildcards.trained).nodes,

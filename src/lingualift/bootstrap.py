@@ -19,7 +19,7 @@ from lingualift.configuration.evaluation import Metric
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path, checksum
 from lingualift.manifests import Manifest
-from lingualift.metrics import Scorer, check_metrics, own_models
+from lingualift.metrics import Scorer, check_metrics, provenance
 from lingualift.scoring import Hypotheses, Pair, in_parallel, keep_directions
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ def compare_systems(
     seed: int = SEED,
     workers: int = 1,
     state: str | Path | None = None,
+    version: int = 1,
 ) -> Manifest:
     """Compare systems in every direction that both of a pair have.
 
@@ -156,6 +157,7 @@ def compare_systems(
         seed: of the draws.
         workers: processes.
         state: a folder for the directions compared so far, so that a killed run goes on where it was.
+        version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
         The manifest, with the directions won, tied and lost by each system.
@@ -183,19 +185,20 @@ def compare_systems(
     work = _Work(hypotheses, metrics, read, pairs, samples, seed)
     # The target first: a worker prepares the references of one target once.
     directions = sorted({pair for of in hypotheses.values() for pair in of.stretches}, key=lambda pair: pair[::-1])
-    more = [own_models(metrics.values()), checksum(Path(benchmark_folder) / "manifest.json")]
-    compared: dict[Pair, list[dict[str, Any]]] = keep_directions(
+    more = [provenance(metrics.values()), checksum(Path(benchmark_folder) / "manifest.json"), version]
+    keep = keep_directions(
         directions,
         lambda remaining: in_parallel(functools.partial(_compare_direction, work), remaining, workers),
         state=state,
         key=[manifest.settings, manifest.inputs, pairs, limit, seed, *more],
         column="rows",
     )
-    rows = [{"benchmark": benchmark} | row for _, found in sorted(compared.items()) for row in found]
-    with atomic_path(out) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COMPARISON_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    with keep as compared:
+        rows = [{"benchmark": benchmark} | row for _, found in sorted(compared.items()) for row in found]
+        with atomic_path(out) as part, part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COMPARISON_COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
     manifest.counts.update(directions=len({row["direction"] for row in rows}), comparisons=len(rows))
     manifest.details["outcomes"] = summarise(rows)
     return manifest

@@ -1,14 +1,22 @@
-"""Checkpoints that can be trusted: complete or not there."""
+"""Checkpoints that can be trusted: complete or not there, and of exactly this training."""
 
+import json
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from lingualift.configuration.models import OPERATIONAL, Recipe, Scratch
 from lingualift.errors import InputError
-from lingualift.files import checksum, read_json, remove, write_json
+from lingualift.files import checksum, fingerprint, read_json, remove, write_json
+from lingualift.modelcards import LOG
 
 logger = logging.getLogger(__name__)
 _SEAL = "complete.json"
+# Settings of a recipe that former versions did not have: left out where they say nothing, their state is gone on with.
+_LATER = ("lora", "evaluation")
+_LATER_OPERATIONAL = ("offload", "restarts")
 
 
 def files_of(checkpoint: Path) -> list[str]:
@@ -67,6 +75,70 @@ def rotate(folder: Path, *, keep: int, best: int | None = None) -> None:
 def step_of(checkpoint: Path) -> int:
     """The optimiser step that a checkpoint was written at."""
     return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def find_state(
+    state: Path, *, blocks: Path, base: Path | None, recipe: Recipe, scratch: Scratch | None, seed: int
+) -> tuple[str, str | None]:
+    """The folder of exactly this training, and the checkpoint to go on from; what is behind that one is removed.
+
+    Args:
+        state: where a model's trainings are, each in a folder of its own; those of other settings are left alone.
+        blocks: packed mixture.
+        base: folder of the model to go on from.
+    """
+    key = fingerprint(
+        {
+            "scratch": scratch.model_dump(mode="json") if scratch else None,
+            "seed": seed,
+            "recipe": _shaping(recipe),
+            # Not its checksum: the time that packing took is not part of what was packed.
+            "blocks": _without(read_json(blocks / "manifest.json"), "seconds", "versions"),
+            "base": [checksum(path) for path in sorted(base.glob("*.safetensors"))] if base else None,
+        }
+    )
+    own = state / key
+    for other in sorted(state.iterdir()) if state.is_dir() else ():
+        if other != own and (steps := [step_of(path) for path in _checkpoints(other)]):
+            logger.warning(
+                "%s has checkpoints up to step %d of a training with other settings (or another mixture or base): "
+                "not gone on with; with those settings again it is. It is removed when the model has been written",
+                *(other, max(steps)),
+            )
+    own.mkdir(parents=True, exist_ok=True)
+    newest = newest_valid(own)
+    if newest is not None:
+        logger.info("going on from %s", newest)
+        _cut_log(own / LOG, step_of(newest))
+    else:
+        remove(own / LOG)
+    remove_after(own, newest)
+    return str(own), str(newest) if newest else None
+
+
+def _shaping(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe shapes the weights; the rest, which may change halfway, at its default."""
+    content = recipe.model_dump(mode="json")
+    content |= {name: Recipe.model_fields[name].default for name in OPERATIONAL}
+    return _without(content, *_LATER_OPERATIONAL, *(name for name in _LATER if content[name] is None))
+
+
+def _without(content: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key not in keys}
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drop what a killed run logged behind the checkpoint that training goes on from."""
+    if path.is_file():
+        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _step_of(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (json.JSONDecodeError, KeyError):
+        return math.inf  # half a line, from the kill
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -154,6 +154,7 @@ def score_off_target(
     limit: int | None = None,
     workers: int = 1,
     state: str | Path | None = None,
+    version: int = 1,
 ) -> Manifest:
     """Rates of every direction that the files hold.
 
@@ -167,6 +168,7 @@ def score_off_target(
         limit: how many of the first sentences of the benchmark were translated.
         workers: processes.
         state: a folder for the directions done so far, so that a killed run goes on where it was.
+        version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
         The manifest of the scores.
@@ -178,23 +180,24 @@ def score_off_target(
     hypotheses = Hypotheses.open(hypotheses_files, benchmark_folder, limit=limit)
     detectors = {detector.signature: detector for _, detector in rates.values()}
     manifest = hypotheses.manifest({"detectors": list(detectors)})
-    counted: dict[Pair, dict[str, Counts]] = keep_directions(
+    keep = keep_directions(
         hypotheses.stretches,
         lambda pairs: in_parallel(partial(_count_languages, hypotheses, detectors), pairs, workers),
         state=state,
-        key=[manifest.settings, manifest.inputs, limit, checksum(hypotheses.folder / "manifest.json")],
+        key=[manifest.settings, manifest.inputs, limit, checksum(hypotheses.folder / "manifest.json"), version],
         column="counts",
     )
     rows: list[dict[str, Any]] = []
-    for pair in hypotheses.stretches:
-        head = {"system": system, "benchmark": benchmark, "source": pair[0], "target": pair[1]}
-        for metric, (rate, detector) in rates.items():
-            counts = counted[pair][detector.signature]
-            value = _rate(counts, detector.label(languages[dict(zip(OFF_TARGET, pair, strict=True))[rate]]))
-            row = {"metric": metric, "score": "" if value is None else value, "signature": detector.signature}
-            rows.append(head | row | {"segments": sum(counts.values())})
-        manifest.counts.update(directions=1, segments=sum(counts.values()), undetected=counts.get("", 0))
-    write_scores(rows, out)
+    with keep as counted:
+        for pair in hypotheses.stretches:
+            head = {"system": system, "benchmark": benchmark, "source": pair[0], "target": pair[1]}
+            for metric, (rate, detector) in rates.items():
+                counts = counted[pair][detector.signature]
+                value = _rate(counts, detector.label(languages[dict(zip(OFF_TARGET, pair, strict=True))[rate]]))
+                row = {"metric": metric, "score": "" if value is None else value, "signature": detector.signature}
+                rows.append(head | row | {"segments": sum(counts.values())})
+            manifest.counts.update(directions=1, segments=sum(counts.values()), undetected=counts.get("", 0))
+        write_scores(rows, out)
     return manifest
 
 

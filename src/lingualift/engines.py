@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lingualift.configuration.systems import CausalModel
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path
 from lingualift.tokenization import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class Engine(Protocol):
@@ -45,6 +48,7 @@ class TransformersEngine:
 
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = load_model(model, dtype=getattr(torch, system.precision)).to(self.device).eval()
+        forget_decoding(self.model, keep=["bos_token_id"])
         self.system = system
         self.eos = _eos(model)
         self.ends = [self.eos, *stops]
@@ -178,6 +182,20 @@ def convert_to_ctranslate2(model: str | Path | None, out: Path) -> None:
             TransformersConverter(str(model), load_as_float16=False).convert(str(part))
         except ValueError as error:
             raise LingualiftError(f"{model}: {error}; set `engine: transformers` for this system") from error
+
+
+def forget_decoding(model: "PreTrainedModel", *, keep: Sequence[str]) -> None:
+    """Have a model decoded by what its system says alone, not by penalties or bans of its ``generation_config.json``.
+
+    CTranslate2 and vLLM follow nothing of the kind, and the same system means the same search in every engine.
+
+    Args:
+        keep: what of the file stays, because the model cannot do without it.
+    """
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    model.generation_config = GenerationConfig(**{name: getattr(own, name, None) for name in keep})
 
 
 def choose_engine(system: CausalModel, *, gpus: int) -> str:

@@ -13,7 +13,12 @@ from lingualift.readers.archives import broken_file_errors
 
 
 def import_hypotheses(
-    files: Mapping[str, str | Path], sizes: Mapping[str, int], *, by_direction: bool, out: str | Path
+    files: Mapping[str, str | Path],
+    sizes: Mapping[str, int],
+    *,
+    by_direction: bool,
+    out: str | Path,
+    limit: int | None = None,
 ) -> Manifest:
     """Read the translations of some directions and write ``out``, JSON lines of direction, sentence and hypothesis.
 
@@ -21,6 +26,7 @@ def import_hypotheses(
         files: direction → its file; a name with ``.jsonl`` holds an object a line, any other plain text.
         sizes: direction → how many sentences the benchmark has.
         by_direction: each file holds one direction; otherwise its lines say which.
+        limit: how many of the first sentences to take over; a file may hold these alone.
 
     Raises:
         InputError: a file is missing or broken, holds a NUL or is not UTF-8, has too few or too many lines, or lines
@@ -35,20 +41,25 @@ def import_hypotheses(
         for direction, size in sorted(sizes.items()):
             path = Path(files[direction])
             if by_direction:
-                found = read_direction(path, size)
+                found = read_direction(path, size, limit=limit)
             else:
                 if path not in shared:
-                    shared[path] = _read_directions(path, {it: sizes[it] for it in sizes if Path(files[it]) == path})
+                    here = {it: sizes[it] for it in sizes if Path(files[it]) == path}
+                    shared[path] = _read_directions(path, here, limit)
                 found = shared[path].pop(direction)
             for sentence, hypothesis in enumerate(found):
                 record = {"direction": direction, "sentence": sentence, "hypothesis": hypothesis}
                 written.write(json.dumps(record, ensure_ascii=False) + "\n")
-            manifest.counts.update(directions=1, sentences=size, empty=sum(not text.strip() for text in found))
+            manifest.counts.update(directions=1, sentences=len(found), empty=sum(not text.strip() for text in found))
     return manifest
 
 
-def read_direction(path: str | Path, num_sentences: int) -> list[str]:
+def read_direction(path: str | Path, num_sentences: int, *, limit: int | None = None) -> list[str]:
     """The translations in the file of one direction, in the order of the benchmark's sentences.
+
+    Args:
+        num_sentences: how many sentences the benchmark has.
+        limit: how many of the first sentences to take; the file may hold these alone.
 
     Raises:
         InputError: see :func:`import_hypotheses`.
@@ -56,14 +67,15 @@ def read_direction(path: str | Path, num_sentences: int) -> list[str]:
     path = Path(path)
     if ".jsonl" in path.name:
         numbered = ((line, _sentence(record, path, line), record) for line, record in _records(path))
-        return _in_order(((line, at, record["hypothesis"]) for line, at, record in numbered), num_sentences, path)
+        texts = ((line, at, record["hypothesis"]) for line, at, record in numbered)
+        return _in_order(texts, num_sentences, limit, path)
     found = list(_lines(path))
-    if len(found) != num_sentences:
-        raise InputError(path, f"{len(found)} lines, but the benchmark has {num_sentences} sentences in this direction")
-    return found
+    if len(found) not in _allowed(num_sentences, limit):
+        raise InputError(path, f"{len(found)} lines, but {_expected(num_sentences, limit)}")
+    return found[:limit]
 
 
-def _read_directions(path: Path, sizes: Mapping[str, int]) -> dict[str, list[str]]:
+def _read_directions(path: Path, sizes: Mapping[str, int], limit: int | None) -> dict[str, list[str]]:
     """The translations of some directions in a file whose lines say which direction they are of."""
     found: dict[str, list[tuple[int, int | None, str]]] = {direction: [] for direction in sizes}
     for line, record in _records(path):
@@ -71,12 +83,13 @@ def _read_directions(path: Path, sizes: Mapping[str, int]) -> dict[str, list[str
             raise InputError(path, "no `direction`, but the file is that of all directions", line=line)
         if record["direction"] in found:
             found[record["direction"]].append((line, _sentence(record, path, line), record["hypothesis"]))
-    return {it: _in_order(found[it], size, path, direction=it) for it, size in sizes.items()}
+    return {it: _in_order(found[it], size, limit, path, direction=it) for it, size in sizes.items()}
 
 
 def _in_order(
     found: Iterator[tuple[int, int | None, str]] | Sequence[tuple[int, int | None, str]],
     num_sentences: int,
+    limit: int | None,
     path: Path,
     *,
     direction: str = "",
@@ -90,15 +103,25 @@ def _in_order(
         if at in texts:
             raise InputError(path, f"a second translation of sentence {at}", line=line)
         texts[at] = text
-    there = [texts[at] for at in range(num_sentences) if at in texts]
-    if lines != num_sentences or len(there) != num_sentences:
+    allowed = _allowed(num_sentences, limit)
+    # Of a file of any other length it is said what a whole one lacks.
+    wanted = lines if lines in allowed else num_sentences
+    absent = [at for at in range(wanted) if at not in texts]
+    if absent or lines != wanted:
         what = f" of {direction}" if direction else ""
-        absent = next((f"; sentence {at} has none" for at in range(num_sentences) if at not in texts), "")
-        raise InputError(
-            path,
-            f"{lines} translations{what}, but the benchmark has {num_sentences} sentences in this direction{absent}",
-        )
-    return there
+        first = f"; sentence {absent[0]} has none" if absent else ""
+        raise InputError(path, f"{lines} translations{what}, but {_expected(num_sentences, limit)}{first}")
+    return [texts[at] for at in range(wanted)][:limit]
+
+
+def _allowed(num_sentences: int, limit: int | None) -> set[int]:
+    """How many translations there may be: of the whole benchmark, or of those sentences alone that are taken."""
+    return {num_sentences, num_sentences if limit is None else min(limit, num_sentences)}
+
+
+def _expected(num_sentences: int, limit: int | None) -> str:
+    taken = "" if limit is None else f", of which `limit` takes {limit}"
+    return f"the benchmark has {num_sentences} sentences in this direction{taken}"
 
 
 def _sentence(record: Mapping[str, Any], path: Path, line: int) -> int | None:

@@ -6,6 +6,7 @@ runs :func:`run_node`, torchrun's elastic agent, which starts :mod:`lingualift.t
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,9 @@ def launch(job: TrainingJob, *, srun: list[str] | None = None, threads: int | No
         LingualiftError: what the training complains of, or another process holds its folder.
     """
     recipe = Recipe.model_validate(job.recipe)
+    if srun and shutil.which(srun[0]) is None:
+        logger.warning("no %s here: the training for %d nodes runs on this one", srun[0], recipe.nodes)
+        srun = None
     nodes = recipe.nodes if srun else 1
     ranks = ranks_of(recipe)
     with folder_lock(job.state) as waited:
@@ -118,8 +122,11 @@ def _run_ranks(
     folder = Path(f"{job.state}.launch")
     remove(folder)
     threads = threads or os.cpu_count() or 1
+    # The agents of several nodes count their restarts apart: where one counts a dead rank and another only that ranks
+    # have left, they wait for each other in different rooms. There the step is started again, here its ranks.
+    within = restarts if nodes == 1 else 0
     write_json(
-        {"job": asdict(job), "nodes": nodes, "ranks": ranks, "restarts": restarts, "threads": threads // ranks},
+        {"job": asdict(job), "nodes": nodes, "ranks": ranks, "restarts": within, "threads": threads // ranks},
         folder / _JOB,
     )
     command = [sys.executable, "-m", "lingualift.launching", str(folder)]
@@ -130,8 +137,13 @@ def _run_ranks(
     logger.info("training on %d node(s) with %d rank(s) each: %s", nodes, ranks, " ".join(command))
     package = str(Path(__file__).parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    status = _follow(command, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
-    verdict = read_json(folder / _VERDICT) if (folder / _VERDICT).is_file() else None
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    for again in reversed(range(restarts - within + 1)):
+        status, told = _follow(command, environment)
+        verdict = read_json(folder / _VERDICT) if (folder / _VERDICT).is_file() else None
+        if not status or verdict is not None or told or not again:
+            break
+        logger.warning("the ranks ended with status %d; they start again, %d more time(s) if need be", status, again)
     remove(folder)
     if verdict is not None:
         kind = InterruptedTrainingError if verdict["interrupted"] else LingualiftError
@@ -143,8 +155,11 @@ def _run_ranks(
         )
 
 
-def _follow(command: list[str], environment: dict[str, str]) -> int:
+def _follow(command: list[str], environment: dict[str, str]) -> tuple[int, bool]:
     """Run a command, its output into the log; tell it to stop when this process is told to.
+
+    Returns:
+        Its status, and whether it was told to stop.
 
     Raises:
         LingualiftError: there is no such command.
@@ -169,7 +184,7 @@ def _follow(command: list[str], environment: dict[str, str]) -> int:
         assert process.stdout is not None
         for line in process.stdout:
             logger.info("%s", line.rstrip())
-        return process.wait()
+        return process.wait(), bool(told)
     except FileNotFoundError as error:
         raise LingualiftError(f"{command[0]}: no such command; the profile says how jobs are run") from error
     finally:

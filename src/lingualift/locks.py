@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -30,7 +31,8 @@ def folder_lock(
 
     It names its owner's host, process and when that process began, and is touched every ``heartbeat`` seconds. An
     owner on this host is dead if no such process runs, one on another host if its lock was not touched for ``stale``
-    seconds, by the clock of the file system. A dead owner's lock is taken over.
+    seconds, by the clock of the file system. A dead owner's lock is taken over; an owner that was taken for dead and is
+    not (a host that hung) is killed by its own next sign of life.
 
     Args:
         patience: seconds to wait for an owner that is alive.
@@ -147,7 +149,20 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _beat(path: Path, token: str, heartbeat: float, done: threading.Event) -> None:
+    """Give signs of life; end this process where another has taken the lock over.
+
+    It was taken for dead, having been stopped or cut off from the file system for long, and the other one works in the
+    folder by now: whatever this one still wrote would fall into the other's work.
+    """
     while not done.wait(heartbeat):
-        if (_read(path) or {}).get("token") == token:
+        owner = _read(path)
+        holder = (owner or {}).get("token")
+        if holder == token:
             with contextlib.suppress(OSError):
                 os.utime(path)
+        elif owner is not None and holder is not None and not done.is_set():
+            logger.error(
+                "%s was taken over by process %s on %s, since %s: this process ends at once",
+                *(path, owner.get("pid"), owner.get("host"), owner.get("since")),
+            )
+            os.kill(os.getpid(), signal.SIGKILL)

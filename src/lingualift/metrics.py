@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,10 @@ _FLORES_MODELS = {"flores101": "sacrebleu_tokenizer_spm.model", "flores200": "fl
 # sacrebleu's tokenizer for targets that 13a cannot split into words; it knows zh, ja and ko itself.
 _AUTO_TOKENIZERS = {
     "zh": "zh",
-    "zhtrad": "zh",
+    **dict.fromkeys(("zhtrad", "yue", "wuu"), "zh"),
     "ja": "ja-mecab",
     "ko": "ko-mecab",
-    **dict.fromkeys(("km", "lo", "my", "th"), "char"),
+    **dict.fromkeys(("dz", "km", "lo", "my", "th"), "char"),
 }
 
 
@@ -100,10 +101,14 @@ def check_metrics(metrics: Iterable[Metric]) -> None:
             _sentencepiece_file(str(metric.tokenizer))
 
 
-def own_models(metrics: Iterable[Metric]) -> list[str]:
-    """Checksums of the tokenizer models that some metrics name by their path: such a file may change."""
-    tokenizers = [metric.tokenizer or "" for metric in metrics]
-    return [checksum(name.removeprefix("spm:")) for name in tokenizers if name.startswith("spm:")]
+def provenance(metrics: Iterable[Metric]) -> list[str]:
+    """What shapes scores beside the settings of their metrics: sacrebleu's version, what is in the tokenizers' models.
+
+    Raises:
+        LingualiftError: a tokenizer's model is not there.
+    """
+    files = [_sentencepiece_file(str(metric.tokenizer))[0] for metric in metrics if metric.name == "spbleu"]
+    return [metadata.version("sacrebleu"), *map(checksum, files)]
 
 
 def rates(sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lingualift.configuration.models import Recipe
+from lingualift.errors import LingualiftError
 from lingualift.files import remove
 
 if TYPE_CHECKING:
@@ -183,6 +184,9 @@ def load_weights(model: "PreTrainedModel", checkpoint: Path, recipe: Recipe) -> 
 
     Args:
         model: as it was before training; with adapters, those are what is read.
+
+    Raises:
+        LingualiftError: weights that the model has are not in the checkpoint.
     """
     if recipe.parallelism == "fsdp":
         import torch.distributed.checkpoint as dcp
@@ -201,16 +205,21 @@ def load_weights(model: "PreTrainedModel", checkpoint: Path, recipe: Recipe) -> 
 
         pattern = "adapter_model*.safetensors" if recipe.lora else "model*.safetensors"
         state = {name: value for path in checkpoint.glob(pattern) for name, value in load_file(path).items()}
+        if not state:
+            raise LingualiftError(f"{checkpoint}: there are no weights in it, no {pattern}")
         if recipe.lora:
             from peft import set_peft_model_state_dict
 
+            # peft says nothing of adapters that are not there: they would stay as fresh ones are, which change nothing.
+            if lost := sorted(set(_adapters_of(model)) - set(state)):
+                raise LingualiftError(f"{checkpoint}: {len(lost)} adapter weights are not in it, {lost[0]} the first")
             set_peft_model_state_dict(model, state)
             return
     problems = model.load_state_dict(state, strict=False)
     tied = set(getattr(model, "all_tied_weights_keys", None) or ())
     lost = [name for name in problems.missing_keys if name not in tied and (not recipe.lora or "lora_" in name)]
     if lost or problems.unexpected_keys:
-        raise RuntimeError(f"{checkpoint}: weights missing {lost[:3]}, not known {problems.unexpected_keys[:3]}")
+        raise LingualiftError(f"{checkpoint}: weights missing {lost[:3]}, not known {problems.unexpected_keys[:3]}")
 
 
 def _adapters_of(model: "PreTrainedModel") -> dict[str, Any]:

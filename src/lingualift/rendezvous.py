@@ -40,12 +40,12 @@ def meeting_point(nodes: int) -> MeetingPoint:
     if not listed or not job:
         raise LingualiftError("training on several nodes runs under srun, in a SLURM job: see docs/cluster.md")
     first = first_host(listed)
-    step = os.environ.get("SLURM_STEP_ID", "0")
+    step, again = os.environ.get("SLURM_STEP_ID", "0"), os.environ.get("SLURM_RESTART_COUNT", "0")
     # A step of a job that was requeued, or one behind it, meets elsewhere than what may still be closing.
-    port = 20_000 + (int(job) * 7 + int(step)) % 20_000
+    port = 20_000 + (int(job) * 7 + int(step) + 1_009 * int(again)) % 20_000
     own = os.environ.get("SLURMD_NODENAME")
     return MeetingPoint(
-        f"lingualift-{job}-{step}",
+        f"lingualift-{job}-{again}-{step}",
         f"{address_of(first)}:{port}",
         os.environ.get("SLURM_NODEID", "0") == "0",
         address_of(own) if own else None,

@@ -6,7 +6,7 @@ import multiprocessing
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from lingualift.configuration.evaluation import Metric, split_direction
 from lingualift.errors import InputError, LingualiftError
-from lingualift.files import atomic_path, checksum, fingerprint, read_json
+from lingualift.files import atomic_path, checksum, fingerprint, read_json, remove
 from lingualift.manifests import Manifest
-from lingualift.metrics import Scorer, check_metrics, own_models, rates
-from lingualift.stores import RecordStore
+from lingualift.metrics import Scorer, check_metrics, provenance, rates
+from lingualift.stores import RecordStore, remove_others
 
 COLUMNS = ("system", "benchmark", "source", "target", "metric", "score", "signature", "segments")
 
@@ -120,6 +120,7 @@ def score_hypotheses(
     limit: int | None = None,
     workers: int = 1,
     state: str | Path | None = None,
+    version: int = 1,
 ) -> Manifest:
     """Score every direction that the files hold, by each metric, with copy rate, empty rate and length ratio beside.
 
@@ -131,6 +132,7 @@ def score_hypotheses(
         limit: how many of the first sentences of the benchmark were translated.
         workers: processes.
         state: a folder for the scores made so far, so that a killed run goes on where it was.
+        version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
         The manifest of the scores.
@@ -142,7 +144,7 @@ def score_hypotheses(
     check_metrics(metrics.values())
     hypotheses = Hypotheses.open(hypotheses_files, benchmark_folder, limit=limit)
     manifest = hypotheses.manifest({name: metric.model_dump() for name, metric in metrics.items()})
-    rows = keep_directions(
+    keep = keep_directions(
         hypotheses.stretches,
         lambda pairs: in_parallel(
             partial(_score_group, hypotheses, metrics), _groups(pairs, len(hypotheses.stretches), workers), workers
@@ -151,14 +153,18 @@ def score_hypotheses(
         key=[
             manifest.settings,
             manifest.inputs,
-            own_models(metrics.values()),
+            provenance(metrics.values()),
             limit,
+            version,
             checksum(hypotheses.folder / "manifest.json"),
         ],
         column="rows",
     )
-    heads = {pair: {"system": system, "benchmark": benchmark, "source": pair[0], "target": pair[1]} for pair in rows}
-    write_scores((heads[pair] | row for pair in sorted(rows) for row in rows[pair]), out)
+    with keep as rows:
+        head = {"system": system, "benchmark": benchmark}
+        write_scores(
+            (head | {"source": pair[0], "target": pair[1]} | row for pair in sorted(rows) for row in rows[pair]), out
+        )
     manifest.counts.update(directions=len(rows), segments=sum(row[0]["segments"] for row in rows.values()))
     return manifest
 
@@ -171,6 +177,7 @@ def write_scores(rows: Iterable[Mapping[str, Any]], out: str | Path) -> None:
         writer.writerows(rows)
 
 
+@contextmanager
 def keep_directions(
     pairs: Iterable[Pair],
     work: Callable[[list[Pair]], Iterable[Mapping[Pair, Any]]],
@@ -178,8 +185,10 @@ def keep_directions(
     state: str | Path | None,
     key: Sequence[Any],
     column: str,
-) -> dict[Pair, Any]:
+) -> Iterator[dict[Pair, Any]]:
     """Work out something of each direction, and keep it as it comes: a killed run goes on where it was.
+
+    What was kept is removed at the end of the block that writes the results, unless the block fails.
 
     Args:
         pairs: the directions.
@@ -187,18 +196,25 @@ def keep_directions(
         state: a folder for what was worked out so far; nothing is kept if None.
         key: all that determines the results, JSON-like: other work has another file.
         column: what the results are called there; they are JSON-like.
+
+    Yields:
+        The results by direction.
     """
     names = {"-".join(pair): pair for pair in pairs}
+    own = None if state is None else Path(state) / f"{fingerprint(key)}.jsonl"
     with ExitStack() as stack:
         store = None
-        if state is not None:
-            store = stack.enter_context(RecordStore(Path(state) / f"{fingerprint(key)}.jsonl", (column,)))
+        if own is not None:
+            remove_others(own)
+            store = stack.enter_context(RecordStore(own, (column,)))
         found = {names[record["direction"]]: record[column] for record in store or ()}
         for done in work([pair for pair in names.values() if pair not in found]):
             if store is not None:
                 store.append({"direction": "-".join(pair), "sentence": 0, column: new} for pair, new in done.items())
             found.update(done)
-    return found
+    yield found
+    if own is not None:
+        remove(own)
 
 
 def in_parallel(run: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int) -> Iterator[_Result]:

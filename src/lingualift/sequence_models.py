@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.systems import FAMILIES, TranslationModel
+from lingualift.engines import forget_decoding
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
 from lingualift.languages import Language
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FAMILIES_BY_TYPE = {"nllb-moe": "nllb", "t5": "madlad", "mt5": "aya", "umt5": "aya", "marian": "marian"}
+# What belongs to a model, not to the search: without it Marian would answer with padding, or without an end.
+_KEPT = (
+    "decoder_start_token_id",
+    "bad_words_ids",
+    "forced_eos_token_id",
+    "pad_token_id",
+    "eos_token_id",
+    "bos_token_id",
+)
 
 
 class Question(NamedTuple):
@@ -323,8 +333,7 @@ def load_sequence_model(
         ) from error
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise LingualiftError(f"{folder}: the tokenizer lacks a pad or an end-of-sequence token")
-    # Only the longest answer of a batch is meant to bound it.
-    model.generation_config.max_length = None
+    forget_decoding(model, keep=_KEPT)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from lingualift.errors import InputError, LingualiftError
-from lingualift.files import atomic_path
+from lingualift.files import atomic_path, remove
 
 _CRC = re.compile(rb', "crc": "([0-9a-f]{8})"}\n\Z')
 _TAIL = len(b', "crc": "00000000"}\n')
@@ -228,6 +228,13 @@ def merge_stores(
                     reason = "different records in different stores" if found else "no record"
                     raise LingualiftError(f"{out}: direction {direction}, sentence {sentence}: {reason}")
                 file.write(found.pop()[:-_TAIL] + b"}\n")
+
+
+def remove_others(path: Path) -> None:
+    """Remove the stores beside one: what was made with other settings is not gone on with."""
+    for other in path.parent.glob("*.jsonl"):
+        if other != path:
+            remove(other)
 
 
 def _body(record: Record) -> bytes:

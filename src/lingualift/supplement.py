@@ -44,6 +44,7 @@ def translate_supplement(
     seed: int,
     state: Path,
     out: Path,
+    version: int = 1,
 ) -> Manifest:
     """Write a corpus with the rows that pairs lack: English sentences, translated into the sides that are not English.
 
@@ -53,6 +54,7 @@ def translate_supplement(
 
     Args:
         weights: what tells the translator's weights from others'.
+        version: the stage's; what another version left in ``state`` is not gone on with.
 
     Raises:
         LingualiftError: fewer English sentences than the neediest pair lacks.
@@ -74,7 +76,7 @@ def translate_supplement(
         translator,
         {pair: sentences[: needs[pair[1]]] for pair in directions},
         state=state,
-        key=[corpus.model_dump(mode="json"), list(weights), fingerprint(sentences)],
+        key=[corpus.model_dump(mode="json"), list(weights), fingerprint(sentences), version],
         out=hypotheses,
     )
     texts = {ENGLISH: sentences, **_read(hypotheses)}

@@ -16,7 +16,7 @@ from accelerate import DistributedType, PartialState
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from lingualift.blocks import IGNORED, PackedBlocks, collate
-from lingualift.checkpoints import checksums, files_of, rotate, seal, step_of
+from lingualift.checkpoints import checksums, files_of, is_valid, rotate, seal, step_of
 from lingualift.configuration.models import Evaluation, Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, remove, write_json
@@ -44,6 +44,7 @@ class BlockTrainer(Trainer):
         super().__init__(*args, train_dataset=data, data_collator=collate, **kwargs)
         self.block, self.data_seconds, self.checkpoint_seconds = data.manifest["block"], 0.0, 0.0
         self._losses: list[tuple[int, torch.Tensor]] = []
+        self._norm: torch.Tensor | float | None = None
         # A checkpoint at a step without a line of the log: the sum and number of the losses since the last line.
         self._unlogged = read_run(resumed)["unlogged"] if resumed else [0.0, 0]
         self._line = step_of(resumed) if resumed else 0
@@ -67,6 +68,12 @@ class BlockTrainer(Trainer):
         self._losses.append((self.state.global_step + 1, loss))
         return loss
 
+    def _get_grad_norm(self, *args: Any, **kwargs: Any) -> torch.Tensor | float | None:
+        norm = super()._get_grad_norm(*args, **kwargs)
+        # DeepSpeed says -1 of a norm that is not finite.
+        self._norm = math.nan if isinstance(norm, float | int) and norm < 0 else norm
+        return self._norm
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs:
             total, steps = self._unlogged
@@ -80,14 +87,18 @@ class BlockTrainer(Trainer):
             self._refuse_infinite(logs["loss"], logs.get("grad_norm") or 0.0)
             self._losses.clear()
 
-    def _refuse_infinite(self, *values: float) -> None:
-        """Stop, on all ranks, where one of these values, the same on all of them, is not finite."""
+    def _refuse_infinite(self, *values: float, of: str = "gradient") -> None:
+        """Stop, on all ranks, where one of these values, the same on all of them, is not finite.
+
+        Args:
+            of: what is not finite where the losses of all steps are.
+        """
         if all(map(math.isfinite, values)):
             return
         never = self.state.max_steps + 1
         own = min((step for step, loss in self._losses if not math.isfinite(loss.item())), default=never)
         step = -self.world.highest(-own)
-        name, step = ("loss", step) if step < never else ("gradient", self.state.global_step)
+        name, step = ("loss", step) if step < never else (of, self.state.global_step)
         numbers = self.data.numbers_of_step(step)
         shown = ", ".join(map(str, numbers[:32])) + (", …" if len(numbers) > 32 else "")
         raise LingualiftError(
@@ -116,7 +127,8 @@ class BlockTrainer(Trainer):
         start = time.perf_counter()
         checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         unlogged = self._pending()
-        self._refuse_infinite(unlogged[0])
+        # The gradient too: what it made of the weights, only the loss of the next step would show.
+        self._refuse_infinite(unlogged[0], float(self._norm or 0.0))
         if self.world.is_first:
             # What a run with another end left there.
             remove(checkpoint)
@@ -158,6 +170,8 @@ class BlockTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The mean loss of a learnt token of the blocks held out, whatever the number of ranks."""
         loss = self._held_out_loss()
+        # Nothing is below a loss that is no number: as the lowest one it would stay for ever.
+        self._refuse_infinite(loss, of="held-out loss")
         if self.state.best_metric is None or loss < self.state.best_metric:
             self.state.best_metric, self.state.best_global_step = loss, self.state.global_step
         metrics = {"held_out_loss": loss}
@@ -205,10 +219,18 @@ class StopInTime(TrainerCallback):
 
 
 class HoldOut(TrainerCallback):
-    """Has the loss on held-out blocks measured, the best weights written at once, and training end in time."""
+    """Has the loss on held-out blocks measured, the best weights written at once, and training end in time.
 
-    def __init__(self, evaluation: Evaluation) -> None:
-        self.evaluation = evaluation
+    Args:
+        forget: the best weights so far are lost: the next ones are the best.
+    """
+
+    def __init__(self, evaluation: Evaluation, *, forget: bool = False) -> None:
+        self.evaluation, self.forget = evaluation, forget
+
+    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.forget:
+            state.best_metric = state.best_global_step = None
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step % self.evaluation.every == 0 or state.global_step >= state.max_steps:
@@ -227,7 +249,7 @@ def out_of_patience(evaluation: Evaluation | None, state: TrainerState) -> bool:
 
     Counted in the log that checkpoints hold: a resumed run ends where an unbroken one does.
     """
-    if evaluation is None or evaluation.patience is None:
+    if evaluation is None or evaluation.patience is None or state.best_global_step is None:
         return False
     steps = [entry["step"] for entry in state.log_history if "held_out_loss" in entry]
     return sum(step > state.best_global_step for step in steps) >= evaluation.patience
@@ -236,6 +258,18 @@ def out_of_patience(evaluation: Evaluation | None, state: TrainerState) -> bool:
 def keeps_best(recipe: Recipe) -> bool:
     """Whether the weights of the lowest held-out loss are the trained model."""
     return recipe.evaluation is not None and recipe.evaluation.keep == "best"
+
+
+def has_lost_best(recipe: Recipe, state: TrainerState, folder: Path) -> bool:
+    """Whether the weights of the lowest held-out loss are to be the model, but their checkpoint is not whole."""
+    step = state.best_global_step
+    if step is None or not keeps_best(recipe) or is_valid(folder / f"checkpoint-{step}"):
+        return False
+    logger.warning(
+        "%s, that of the lowest held-out loss, is missing or corrupted: the lowest from here on counts",
+        folder / f"checkpoint-{step}",
+    )
+    return True
 
 
 class JsonLog(TrainerCallback):

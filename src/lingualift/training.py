@@ -1,6 +1,5 @@
 """Pre-training and instruction tuning: one trainer over packed blocks, on transformers' Trainer."""
 
-import json
 import logging
 import math
 import os
@@ -25,10 +24,10 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from lingualift.adapters import add_adapters, merge_adapters, save_adapter
 from lingualift.blocks import PackedBlocks
-from lingualift.checkpoints import newest_valid, remove_after, step_of
+from lingualift.checkpoints import find_state, is_valid
 from lingualift.configuration.models import Lora, Recipe, Scratch
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path, checksum, fingerprint, read_json, remove
+from lingualift.files import atomic_path, checksum, remove
 from lingualift.interruptions import InterruptedTrainingError, Stops, end_of_job, listening
 from lingualift.manifests import Manifest
 from lingualift.modelcards import LOG, model_card
@@ -38,6 +37,7 @@ from lingualift.trainer import (
     HoldOut,
     JsonLog,
     StopInTime,
+    has_lost_best,
     keeps_best,
     out_of_patience,
     read_run,
@@ -45,9 +45,6 @@ from lingualift.trainer import (
 )
 
 logger = logging.getLogger(__name__)
-# Settings of a recipe that say how it is run, not what comes of it.
-_HOW = {"nodes": 1, "devices": 1, "device_batch": None, "checkpoint_every": 200, "keep_checkpoints": 2}
-_LATER = {"lora", "evaluation"}
 
 
 def scratch_model(scratch: Scratch, tokenizer: PreTrainedTokenizerFast, *, seed: int) -> PreTrainedModel:
@@ -133,7 +130,8 @@ def train(
     name = (settings or {}).get("base") or "*"
     starting = partial(starting_model, base, scratch, recipe, tokenizer, seed=seed, name=name)
     # The first rank looks at the state, and tells the others.
-    found = _find_state(state, blocks, base, recipe, scratch, seed) if world.is_first else None
+    made_of = {"blocks": blocks, "base": base, "recipe": recipe, "scratch": scratch, "seed": seed}
+    found = find_state(state, **made_of) if world.is_first else None
     state, newest = (Path(path) if path else None for path in world.told(found))
     model = starting()
     model.config.use_cache = False
@@ -146,17 +144,18 @@ def train(
     trainer = BlockTrainer(model=model, args=arguments, data=data, recipe=recipe, world=world, resumed=newest)
     if not world.is_first:
         trainer.remove_callback(PrinterCallback)
+    past = TrainerState.load_from_json(newest / "trainer_state.json") if newest else None
+    forget = world.told(past is not None and has_lost_best(recipe, past, state) if world.is_first else None)
     end = world.told(end_of_job() if world.is_first else None)
     # Until one has been written: weights and the optimiser's state in float32, at half a gigabyte a second.
     stopper = StopInTime(Stops(end, writing=max(30.0, 12 * num_parameters / 5e8)), trainer)
     for callback in (
         JsonLog(state / LOG, trainer),
-        *([HoldOut(recipe.evaluation)] if recipe.evaluation else []),
+        *([HoldOut(recipe.evaluation, forget=forget)] if recipe.evaluation else []),
         stopper,
     ):
         trainer.add_callback(callback)
-    past = TrainerState.load_from_json(newest / "trainer_state.json") if newest else None
-    if past is not None and out_of_patience(recipe.evaluation, past):
+    if past is not None and not forget and out_of_patience(recipe.evaluation, past):
         trainer.state = past
     else:
         with listening(), saying_if_full(state, "the log could not be written, checkpoints are kept"):
@@ -189,13 +188,19 @@ def train(
         )
     world.meet()
     if world.is_first:
-        step = trainer.state.best_global_step if keeps_best(recipe) else trainer.state.global_step
+        step = (trainer.state.best_global_step if keeps_best(recipe) else None) or trainer.state.global_step
         final = trainer.model
         if recipe.parallelism in SHARDED or step != trainer.state.global_step or past is trainer.state:
             # Its weights are in parts on all ranks, or those of an earlier step: a checkpoint has them whole.
+            checkpoint = state / f"checkpoint-{step}"
+            if not is_valid(checkpoint):
+                raise LingualiftError(
+                    f"{checkpoint}, which has the trained weights, is missing or corrupted: the same command goes on "
+                    "from the newest checkpoint that is whole"
+                )
             unset_hf_deepspeed_config()
             final = starting()
-            load_weights(final, state / f"checkpoint-{step}", recipe)
+            load_weights(final, checkpoint, recipe)
         with saying_if_full(out.parent, f"the model {out} could not be written, its last checkpoint is kept"):
             save_model(final, tokenizer, manifest, out, log=state / LOG, lora=recipe.lora)
         remove(state.parent)
@@ -270,9 +275,12 @@ def training_arguments(
     try:
         device_batch, accumulation = recipe.share(ranks)
     except ValueError as error:
-        raise LingualiftError(f"{error}: change the recipe's device_batch, or the number of devices") from None
+        raise LingualiftError(f"{error}: change their number") from None
     if ranks != recipe.nodes * recipe.devices:
-        logger.warning("the recipe is for %d devices, this training has %d", recipe.nodes * recipe.devices, ranks)
+        logger.warning(
+            "the recipe is for %d devices, this training has %d: each takes %d block(s) at once, %d time(s) a step",
+            *(recipe.nodes * recipe.devices, ranks, device_batch, accumulation),
+        )
     gpu = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(state),
@@ -315,67 +323,6 @@ def uses_bfloat16(recipe: Recipe) -> bool:
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
-
-
-def _find_state(
-    state: Path, blocks: Path, base: Path | None, recipe: Recipe, scratch: Scratch | None, seed: int
-) -> tuple[str, str | None]:
-    """The folder of exactly this training, and the checkpoint to go on from; what is behind that one is removed."""
-    own = _own_state(state, blocks=blocks, base=base, recipe=recipe, scratch=scratch, seed=seed)
-    newest = newest_valid(own)
-    if newest is not None:
-        logger.info("going on from %s", newest)
-        _cut_log(own / LOG, step_of(newest))
-    else:
-        remove(own / LOG)
-    remove_after(own, newest)
-    return str(own), str(newest) if newest else None
-
-
-def _own_state(state: Path, **made_of: Any) -> Path:
-    """The folder for the state of exactly this training; what other settings left is removed."""
-    base, recipe = made_of.pop("base"), made_of.pop("recipe").model_dump(mode="json")
-    # Devices and checkpoints do not shape the weights: what they say may change halfway. New settings at their
-    # default are left out: state of a former version is gone on with.
-    unset = {"offload", "restarts", *(name for name in _LATER if recipe[name] is None)}
-    key = fingerprint(
-        {
-            **{name: _plain(value) for name, value in made_of.items() if name != "blocks"},
-            "recipe": {**_without(recipe, *unset), **_HOW},
-            # Not its checksum: the time that packing took is not part of what was packed.
-            "blocks": _without(read_json(made_of["blocks"] / "manifest.json"), "seconds", "versions"),
-            "base": [checksum(path) for path in sorted(Path(base).glob("*.safetensors"))] if base else None,
-        }
-    )
-    if state.is_dir():
-        for other in state.iterdir():
-            if other.name != key:
-                remove(other)
-    own = state / key
-    own.mkdir(parents=True, exist_ok=True)
-    return own
-
-
-def _without(content: dict[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: value for key, value in content.items() if key not in keys}
-
-
-def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop what a killed run logged behind the checkpoint that training goes on from."""
-    if path.is_file():
-        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError):
-        return math.inf  # half a line, from the kill
 
 
 def _check_fit(model: PreTrainedModel, data: PackedBlocks, tokenizer: PreTrainedTokenizerFast, blocks: Path) -> None:

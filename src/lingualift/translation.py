@@ -12,7 +12,7 @@ from lingualift.engines import Engine
 from lingualift.errors import LingualiftError
 from lingualift.files import checksum, fingerprint, read_json, remove
 from lingualift.manifests import Manifest
-from lingualift.stores import HypothesisStore
+from lingualift.stores import HypothesisStore, remove_others
 from lingualift.tokenization import load_tokenizer
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ def translate_directions(
     name_of_store = fingerprint([key, translator.settings()])
     manifest = Manifest("hypotheses", {"key": name_of_store})
     own = state / f"{name_of_store}.jsonl"
-    for other in state.glob("*.jsonl"):
-        if other != own:
-            remove(other)
+    remove_others(own)
     total = sum(map(len, sources.values()))
     with HypothesisStore(own) as store, tqdm(total=total, unit="sentence", desc="translating", mininterval=2) as bar:
         for (source, target), sentences in sources.items():

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lingualift import bootstrap
+from lingualift import bootstrap, metrics
 from lingualift.bootstrap import (
     COMPARISON_COLUMNS,
     Resampled,
@@ -264,7 +264,45 @@ def test_a_killed_run_goes_on(files, tmp_path, monkeypatch):
     seen.clear()
     compare_systems(hypotheses, out=tmp_path / "killed.csv", state=tmp_path / "state", **options)
     assert len(seen) == 2
+    # What is written is kept no more.
+    assert list((tmp_path / "state").iterdir()) == []
     assert (tmp_path / "killed.csv").read_bytes() == (tmp_path / "unbroken.csv").read_bytes()
+
+
+@pytest.mark.parametrize("changed", [None, "the stage", "sacrebleu"])
+def test_another_version_shares_no_comparisons(files, tmp_path, monkeypatch, changed):
+    folder, hypotheses = files
+    plain, seen, left = bootstrap.resample, [], [2]
+
+    def dying(*given, **more):
+        if len(seen) == left[0]:
+            raise KeyboardInterrupt
+        seen.append(given)
+        return plain(*given, **more)
+
+    def compare_all(version: int = 1) -> None:
+        compare_systems(
+            hypotheses,
+            pairs=[("worse", "base")],
+            benchmark_folder=folder,
+            benchmark="B",
+            metrics={"bleu": Metric(name="bleu")},
+            samples=20,
+            out=tmp_path / "comparisons.csv",
+            state=tmp_path / "state",
+            version=version,
+        )
+
+    monkeypatch.setattr(bootstrap, "resample", dying)
+    with pytest.raises(KeyboardInterrupt):
+        compare_all()
+    seen.clear()
+    left[0] = 99
+    if changed == "sacrebleu":
+        monkeypatch.setattr(metrics.metadata, "version", lambda name: "9.9")
+    compare_all(version=2 if changed == "the stage" else 1)
+    # Two directions of two systems: one is taken over, or none.
+    assert len(seen) == (4 if changed else 2)
 
 
 def test_a_system_without_files(files, tmp_path):

@@ -2,10 +2,13 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tiny
 
-from lingualift.checkpoints import checksums, files_of, is_valid, newest_valid, remove_after, rotate, seal
+from lingualift.checkpoints import checksums, files_of, find_state, is_valid, newest_valid, remove_after, rotate, seal
+from lingualift.files import write_json
 
 
 def _checkpoint(folder: Path, step: int, *, sealed: bool = True) -> Path:
@@ -89,3 +92,53 @@ def test_the_newest_sealed_checkpoints_and_the_best_are_kept(tmp_path: Path) -> 
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-10", "checkpoint-20", "checkpoint-100"}
     rotate(tmp_path, keep=1)
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-100"}
+
+
+# The state of exactly this training
+
+
+def _find(folder: Path, **recipe: Any) -> tuple[Path, str | None]:
+    write_json({"blocks": 40, "seconds": 1.5}, folder / "blocks/manifest.json")
+    settings = {"parallelism": "zero2", "batch": 64, **recipe}
+    found, newest = find_state(
+        folder / "state", blocks=folder / "blocks", base=None, recipe=tiny.recipe(**settings), scratch=None, seed=1
+    )
+    return Path(found), newest
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"devices": 4, "nodes": 2},
+        {"device_batch": 8},
+        {"offload": "optimizer"},
+        {"gradient_checkpointing": True},
+        {"log_every": 7},
+        {"checkpoint_every": 9},
+        {"keep_checkpoints": 5},
+        {"restarts": 0},
+    ],
+)
+def test_a_run_goes_on_however_it_is_run(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    own, _ = _find(tmp_path)
+    _checkpoint(own, 5)
+    assert _find(tmp_path, **recipe) == (own, str(own / "checkpoint-5"))
+
+
+@pytest.mark.parametrize(
+    "recipe", [{"learning_rate": 0.5}, {"batch": 32}, {"lora": {}}, {"evaluation": {}}, {"parallelism": "fsdp"}]
+)
+def test_state_of_other_settings_is_told_of_and_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recipe: dict[str, Any]
+) -> None:
+    own, _ = _find(tmp_path)
+    _checkpoint(own, 5), _checkpoint(own, 10)
+    with caplog.at_level(logging.WARNING):
+        other, newest = _find(tmp_path, **recipe)
+    assert other != own and newest is None
+    assert f"{own} has checkpoints up to step 10 of a training with other settings" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        assert _find(tmp_path) == (own, str(own / "checkpoint-10"))
+    # That of the other settings has no checkpoint: there is nothing to lose.
+    assert not caplog.records

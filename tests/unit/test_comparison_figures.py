@@ -111,7 +111,29 @@ def test_languages_stand_by_the_best_score_around_a_centre():
     assert [label.get_text() for label in out.get_xticklabels()] == ["de", "fr", "zu"]
     # The best from fr and from zu is 12 in both: in alphabetical order.
     assert [label.get_text() for label in into.get_xticklabels()] == ["de", "fr", "zu"]
-    assert out.texts[0].get_text() == "means: A 13.7, B 16.3"
+    assert out.texts[0].get_text() == "means of 3 languages: A 13.7, B 16.3"
+
+
+def test_means_of_a_panel_are_over_the_languages_that_all_systems_have():
+    rows = scores(
+        A={"en-de": 30, "en-fr": 10, "en-zu": 2, "de-en": 1},
+        # Nothing of zu, where A is weak; C goes into English alone.
+        B={"en-de": 20, "en-fr": 12, "fr-en": 3},
+        C={"de-en": 5},
+    )
+    out, into = per_language(rows, systems=["A", "B", "C"], centre="en").axes
+    assert out.texts[0].get_text() == "means of 2 of 3 languages: A 20.0, B 16.0"
+    assert into.texts[0].get_text() == "no language that all systems have"
+
+
+def test_a_heatmap_shows_those_of_the_papers_languages_that_the_run_has(tmp_path):
+    entry = Figure.model_validate({"kind": "pair_heatmap", "systems": ["A", "B"], "benchmarks": ["flores"]})
+    assert entry.heatmap_languages(["de", "fr", "ar", "en"]) == ("en", "de", "ar")
+    draw_figure(BOTH, entry, families=dict.fromkeys(["de", "fr", "en"], ""), out=tmp_path / "heatmap")
+    named = entry.model_copy(update={"languages": ("en", "de")})
+    draw_figure(BOTH, named, families={}, out=tmp_path / "named")
+    name = "A.B.flores.png"
+    assert (tmp_path / "heatmap" / name).read_bytes() == (tmp_path / "named" / name).read_bytes()
 
 
 def test_heatmap_is_first_minus_second():

@@ -78,6 +78,8 @@ def test_the_configuration_itself_is_right():
     assert run.data == ROOT / "data"
 
 
+PIVOTS = {"systems": ["Tuned", "Other"], "benchmarks": ["test"], "layout": "pivot", "pivots": {"Tuned": "Other"}}
+HEATMAP = {"kind": "pair_heatmap", "systems": ["Tuned", "Tuned"], "benchmarks": ["test"]}
 MISTAKES = {
     "unknown key": (
         {"mixtures/lifting/blok": 3},
@@ -279,6 +281,46 @@ MISTAKES = {
         {"models/plain": {"from": "base", "finetune": {"mixture": "tasks", "recipe": "other"}, "ablates": "tuned"}},
         "models.plain.ablates: differs from 'tuned' in 2 stages, an ablation differs in one",
     ),
+    "files beside a system in a table of pivots": (
+        {"systems/Other": {"hypotheses": "{source}-{target}.txt"}, "tables/main": PIVOTS},
+        "tables.main.pivots.Tuned: 'Other' does not go through a pivot: name a system with {system: Tuned, pivot: en}",
+    ),
+    "a pivot of another system in a table": (
+        {
+            "systems/Plain": {"model": "lifted"},
+            "systems/Other": {"system": "Plain", "pivot": "en"},
+            "tables/main": PIVOTS,
+        },
+        "tables.main.pivots.Tuned: 'Other' is 'Plain' through a pivot, not 'Tuned': "
+        "name a system with {system: Tuned, pivot: en}",
+    ),
+    "a pivot through another language than the table's": (
+        {"systems/Other": {"system": "Tuned", "pivot": "de"}, "tables/main": PIVOTS},
+        "tables.main.pivots.Tuned: 'Other' goes through 'de', the table through 'en': "
+        "name a system with {system: Tuned, pivot: en}",
+    ),
+    "a table of no paper": (
+        {"tables/main/published": "llamax-tabel4"},
+        "tables.main.published: no file config/published/llamax-tabel4.csv, did you mean 'llamax-table4'?; "
+        "there are: llamax-table13, llamax-table4, *",
+    ),
+    "a metric called like the other rate": (
+        {"metrics": {"R_source": {"name": "R_X"}}},
+        "metrics.R_source: 'R_source' is the name of another metric than R_X: choose another name",
+    ),
+    "a metric called like a rate": (
+        {"metrics": {"copy_rate": "chrf"}},
+        "metrics.copy_rate: 'copy_rate' is computed beside every score: choose another name",
+    ),
+    "a heat map of languages that the run lacks": (
+        {"languages": ["de", "fr", "cs"], "corpora/english/language": "de", "figures": {"f": HEATMAP}},
+        "figures.f.languages: a pair_heatmap needs two languages or more of the paper's (en, zh, de, ne, ar, az, ceb), "
+        "here is de: name those to show",
+    ),
+    "a heat map of one language": (
+        {"figures": {"f": {**HEATMAP, "languages": ["fr"]}}},
+        "figures.f.languages: a pair_heatmap needs two languages or more, here is fr: name those to show",
+    ),
     "a slash in a name": (
         {"mixtures/a": {"components": [{"corpus": "english"}]}, "run": "a/b"},
         "run: 'a/b' is not a name: letters, digits, '-', '_', '.', '+', and no slash or leading dot",
@@ -325,6 +367,16 @@ def test_a_mistake_is_one_line(mistake):
     lines = said(change)
     assert len(lines) == 1
     assert re.fullmatch(pattern, lines[0]), lines[0]
+
+
+def test_tables_and_figures_that_fit_are_right():
+    change = {
+        "systems/Other": {"system": "Tuned", "pivot": "en"},
+        "tables/main": {**PIVOTS, "published": "llamax-table8"},
+        "metrics": {"R_X": {"name": "R_X", "seed": 1}, "R_source_again": {"name": "R_source"}},
+        "figures": {"f": HEATMAP},
+    }
+    load_run(changed(change), root=ROOT, file=FILE)
 
 
 def test_a_slash_in_the_name_of_an_entry():

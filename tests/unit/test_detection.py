@@ -156,11 +156,22 @@ def test_a_killed_run_goes_on(scored, tmp_path):
 
     options = {"benchmark_folder": folder, "languages": LANGUAGES, "system": "S", "benchmark": "B"}
     once, plain = ({name: (name, detector) for name in OFF_TARGET} for detector in (Once(), Words()))
+    options["state"] = tmp_path / "state"
     with pytest.raises(KeyboardInterrupt):
-        score_off_target([hypotheses], rates=once, out=tmp_path / "resumed.csv", state=tmp_path / "state", **options)
+        score_off_target([hypotheses], rates=once, out=tmp_path / "resumed.csv", **options)
     looked_at.clear()
-    score_off_target([hypotheses], rates=once, out=tmp_path / "resumed.csv", state=tmp_path / "state", **options)
+    score_off_target([hypotheses], rates=once, out=tmp_path / "resumed.csv", **options)
     assert looked_at == [[GERMAN, ENGLISH, ""]]
+    # What is written is kept no more, and another version goes on with nothing.
+    assert list((tmp_path / "state").iterdir()) == []
+    looked_at.clear()
+    with pytest.raises(KeyboardInterrupt):
+        score_off_target([hypotheses], rates=once, out=tmp_path / "resumed.csv", **options)
+    looked_at.clear()
+    with pytest.raises(KeyboardInterrupt):
+        score_off_target([hypotheses], rates=once, out=tmp_path / "again.csv", version=2, **options)
+    assert looked_at != [[GERMAN, ENGLISH, ""]]
+    del options["state"]
     score_off_target([hypotheses], rates=plain, out=tmp_path / "unbroken.csv", **options)
     assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "unbroken.csv").read_bytes()
 

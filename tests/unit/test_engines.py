@@ -1,5 +1,6 @@
 """Engines: the same answers from transformers and from CTranslate2."""
 
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -19,8 +20,9 @@ from lingualift.engines import (
     convert_to_ctranslate2,
 )
 from lingualift.errors import LingualiftError
+from lingualift.files import read_json, write_json
 from lingualift.tokenization import load_tokenizer
-from lingualift.training import train
+from lingualift.training import load_model, train
 
 
 def _prompts(tokenizer, texts: list[str]) -> list[list[int]]:
@@ -87,6 +89,22 @@ def test_beam_answers_are_the_same(model, converted, prompts, length_penalty) ->
     ours, theirs = _both(model, converted, prompts, beam=4, length_penalty=length_penalty)
     same = sum(a == b for a, b in zip(ours, theirs, strict=True))
     assert same >= 0.95 * len(prompts), f"{same} of {len(prompts)} answers are the same"
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_penalties_of_the_models_own_file_change_nothing(model, prompts, tmp_path, beam) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    file = tmp_path / "model" / "generation_config.json"
+    own = read_json(file) if file.is_file() else {}
+    write_json({**own, "repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "bos_token_id": 3}, file)
+    system = CausalModel(model="m", beam=beam)
+    engine = TransformersEngine(tmp_path / "model", system)
+    expected = _answers(TransformersEngine(model, system), prompts)
+    assert _answers(engine, prompts) == expected
+    assert engine.model.generation_config.bos_token_id == 3
+    # The file does speak to transformers.
+    engine.model = load_model(tmp_path / "model").eval()
+    assert _answers(engine, prompts) != expected
 
 
 @pytest.mark.parametrize("beam", [1, 4])

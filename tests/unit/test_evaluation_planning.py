@@ -73,6 +73,11 @@ def test_a_table_reads_what_its_metrics_want_and_nothing_else():
     assert plan().published_tables("scores") == []
 
 
+def test_a_table_is_told_what_a_rate_by_another_name_is():
+    assert plan().table_settings("languages")["kinds"] == {"R_X_fasttext": "R_X"}
+    assert "kinds" not in plan().table_settings("scores")
+
+
 def test_each_job_is_told_of_its_own_metrics():
     it = plan()
     own = {"name": "spbleu", "tokenizer": f"spm:{ROOT / 'data/models/own.model'}"}
@@ -124,6 +129,27 @@ def test_systems_are_compared_where_both_have_translations():
         "segments": ["comet/comet/Tuned/test.jsonl"],
         "baseline_segments": ["comet/comet/Base/test.jsonl"],
     }
+
+
+def test_files_that_decide_scores_are_inputs_where_they_are_there(tmp_path):
+    it = plan(CONFIGURATION.replace("data: data", f"data: {tmp_path}"))
+
+    def found() -> list[list[str]]:
+        settings = (
+            it.score_settings("Tuned", "test"),
+            it.comparison_settings("sacrebleu", "Tuned", "Base", "test"),
+            it.comparison_settings("comet", "Tuned", "Base", "test"),
+            it.language_settings("Tuned", "test"),
+        )
+        return [[*map(it.metric_files, settings)], it.comet_files("comet")]
+
+    assert found() == [[[], [], [], []], []]
+    names = ["own.model", "lid.176.bin", "xlmr/config.json", "xlmr/sentencepiece.bpe.model", "comet/hparams.yaml"]
+    own, detector, *comet = (str(tmp_path / "models" / name) for name in names)
+    for path in (own, detector, *comet, f"{tmp_path}/models/xlmr/model.safetensors"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+    assert found() == [[[own], [own], [], [detector]], [comet[2], comet[0], comet[1]]]
 
 
 def test_languages_seen_are_those_of_the_mixtures():

@@ -105,6 +105,53 @@ def test_files_that_do_not_fit(tmp_path, name, content, message) -> None:
     assert not (tmp_path / "out.jsonl").exists()
 
 
+@pytest.mark.parametrize("lines", [2, 4])
+@pytest.mark.parametrize("form", ["plain", "numbered", "of all directions"])
+def test_the_first_sentences_alone(tmp_path, lines, form) -> None:
+    """Of a file of the whole benchmark the first are kept; a file of these alone will do."""
+    out, texts = tmp_path / "out.jsonl", ["eins", "zwei", "drei", "vier"][:lines]
+    if form == "plain":
+        path = text(tmp_path, "a.txt", "".join(f"{line}\n" for line in texts))
+    else:
+        found = [{"sentence": at, "hypothesis": line, "direction": "en-de"} for at, line in enumerate(texts)]
+        path = text(tmp_path, "a.jsonl", records(*reversed(found)))
+    by_direction = form != "of all directions"
+    manifest = import_hypotheses({"en-de": path}, {"en-de": 4}, by_direction=by_direction, out=out, limit=2)
+    assert read(out) == [("en-de", 0, "eins"), ("en-de", 1, "zwei")]
+    assert manifest.counts["sentences"] == 2
+
+
+def test_a_limit_beyond_the_benchmark_changes_nothing(tmp_path) -> None:
+    path = text(tmp_path, "a.txt", LINES)
+    assert read_direction(path, 2, limit=9) == ["one", "two"]
+    with pytest.raises(InputError, match="2 lines, but the benchmark has 3 sentences in this direction"):
+        read_direction(path, 3, limit=9)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.txt",
+            "one\ntwo\nthree\n",
+            "3 lines, but the benchmark has 4 sentences in this direction, of which `limit` tak",
+        ),
+        ("a.txt", "one\n", "1 lines, but the benchmark has 4 sentences in this direction, of which `limit` takes 2"),
+        ("a.jsonl", OBJECTS * 3, "6 translations, but the benchmark has 4 sentences in this direction, of which"),
+        (
+            "a.jsonl",
+            records({"sentence": 0, "hypothesis": "x"}, {"sentence": 3, "hypothesis": "y"}),
+            "2 translations, but the benchmark has 4 sentences in this direction, of which `limit` takes 2; "
+            "sentence 1 has none",
+        ),
+    ],
+)
+def test_files_that_fit_neither_the_benchmark_nor_its_first_sentences(tmp_path, name, content, message) -> None:
+    with pytest.raises(InputError) as caught:
+        read_direction(text(tmp_path, name, content), 4, limit=2)
+    assert message in str(caught.value)
+
+
 def test_a_file_that_is_not_there(tmp_path) -> None:
     with pytest.raises(InputError, match=r"none\.txt: no such file"):
         read_direction(tmp_path / "none.txt", 1)

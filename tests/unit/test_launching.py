@@ -97,11 +97,36 @@ def test_a_command_is_told_to_stop_by_the_signal_that_srun_passes_on(caplog) -> 
     script = 'trap "echo told; exit 7" USR1; kill -TERM $PPID; while true; do sleep 0.05; done'
     before = signal.getsignal(signal.SIGTERM)
     with caplog.at_level("INFO"):
-        assert launching._follow(["bash", "-c", script], dict(os.environ)) == 7
+        assert launching._follow(["bash", "-c", script], dict(os.environ)) == (7, True)
     assert caplog.messages[-1] == "told"
     assert signal.getsignal(signal.SIGTERM) is before
     with pytest.raises(LingualiftError, match="no-such-srun: no such command"):
         launching._follow(["no-such-srun"], {})
+
+
+@pytest.mark.parametrize(("nodes", "told", "within", "steps"), [(2, False, 0, 3), (2, True, 0, 1), (1, False, 2, 1)])
+def test_ranks_of_one_node_start_again_by_their_agent_those_of_several_by_another_step(
+    tmp_path, monkeypatch, nodes, told, within, steps
+) -> None:
+    seen = []
+
+    def follow(command: list[str], environment: dict[str, str]) -> tuple[int, bool]:
+        seen.append(read_json(Path(command[-1]) / "job.json")["restarts"])
+        return 1, told
+
+    monkeypatch.setattr(launching, "_follow", follow)
+    with pytest.raises(LingualiftError, match="ended with status 1"):
+        launch(_job(tmp_path, parallelism="ddp", devices=2, nodes=nodes, restarts=2), srun=["env"])
+    assert seen == [within] * steps
+
+
+def test_without_srun_the_nodes_of_a_recipe_are_this_one(tmp_path, monkeypatch, caplog) -> None:
+    seen = []
+    monkeypatch.setattr(launching, "_follow", lambda command, _: (seen.append(command), (1, False))[1])
+    with pytest.raises(LingualiftError, match="ended with status 1"):
+        launch(_job(tmp_path, parallelism="ddp", devices=2, nodes=2), srun=["no-such-srun"])
+    assert [command[0] for command in seen] == [sys.executable]
+    assert "no no-such-srun here" in caplog.text
 
 
 @pytest.mark.parametrize("kind", [LingualiftError, InterruptedTrainingError])
@@ -113,11 +138,11 @@ def test_what_a_rank_says_is_what_the_launcher_says(tmp_path, monkeypatch, kind)
         calls.append(job)
         raise kind("as it is")
 
-    def follow(command: list[str], environment: dict[str, str]) -> int:
+    def follow(command: list[str], environment: dict[str, str]) -> tuple[int, bool]:
         folder = Path(command[-1])
         assert run_rank(folder) == (0 if kind is InterruptedTrainingError else 1)
         assert run_rank(folder) == 0
-        return 0
+        return 0, False
 
     monkeypatch.setattr(launching, "run", run)
     monkeypatch.setattr(launching, "_follow", follow)
@@ -129,7 +154,7 @@ def test_what_a_rank_says_is_what_the_launcher_says(tmp_path, monkeypatch, kind)
 
 
 def test_ranks_that_end_without_a_word(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(launching, "_follow", lambda *_: 1)
+    monkeypatch.setattr(launching, "_follow", lambda *_: (1, False))
     with pytest.raises(LingualiftError, match=r"ended with status 1.*goes on from the newest checkpoint"):
         launch(_job(tmp_path, parallelism="ddp", devices=2))
 
@@ -140,6 +165,7 @@ _SRUN = """#!/bin/bash
 # As srun does: the command once a node, and SIGUSR1 passed on.
 while [[ $1 == --* ]]; do [[ $1 == --nodes=* ]] && nodes=${1#*=}; shift; done
 trap 'kill -USR1 "${pids[@]}"' USR1
+export SLURM_STEP_ID=$$
 for ((node = 0; node < nodes; node++)); do SLURM_NODEID=$node "$@" & pids+=($!); done
 status=0
 for pid in "${pids[@]}"; do
@@ -183,7 +209,7 @@ def test_two_nodes_through_a_dead_rank_and_a_signal_and_on_with_one_process(tmp_
     srun.write_text(_SRUN)
     srun.chmod(0o755)
     # An own number of the job, for a port of its own.
-    for name, value in {"JOB_ID": os.getpid(), "STEP_ID": 0, "STEP_NODELIST": "localhost,localhost"}.items():
+    for name, value in {"JOB_ID": os.getpid(), "STEP_NODELIST": "localhost,localhost"}.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
     monkeypatch.delenv("SLURMD_NODENAME", raising=False)
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 100_000))

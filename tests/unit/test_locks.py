@@ -111,6 +111,52 @@ def test_a_lock_that_was_taken_over_is_left_to_its_new_owner(tmp_path: Path) -> 
     assert json.loads(path.read_text())["token"] == "theirs"
 
 
+_LOSER = """
+import logging, sys, time
+from lingualift.locks import folder_lock
+logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
+with folder_lock(sys.argv[1], heartbeat=0.02):
+    print("held", flush=True)
+    time.sleep(120)
+print("went on", flush=True)
+"""
+
+
+def test_an_owner_whose_lock_was_taken_over_ends_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _LOSER, str(tmp_path / "state")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    # Put there whole, as a new owner does.
+    theirs = _write(tmp_path / "theirs")
+    theirs.rename(tmp_path / "state.lock")
+    said, errors = process.communicate(timeout=100)
+    assert process.returncode == -signal.SIGKILL
+    assert said == ""
+    assert "state.lock was taken over by process 1 on elsewhere, since then: this process ends at once" in errors
+    assert json.loads((tmp_path / "state.lock").read_text())["token"] == "theirs"
+
+
+@pytest.mark.parametrize("content", ["", "{}", None])
+def test_an_owner_whose_lock_says_nothing_goes_on(tmp_path: Path, content: str | None) -> None:
+    """A network file system may show a file as empty, or not at all, for a while: no one has taken it over."""
+    path, touched = tmp_path / "state.lock", 0.0
+    with folder_lock(tmp_path / "state", heartbeat=0.02):
+        whole = path.read_text()
+        if content is None:
+            path.unlink()
+        else:
+            path.write_text(content)
+        time.sleep(0.2)
+        path.write_text(whole)
+        os.utime(path, (1.0, 1.0))
+        deadline = time.monotonic() + 60
+        while touched < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+            touched = path.stat().st_mtime
+    assert touched > 2
+
+
 def test_a_broken_lock_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "state.lock").write_text("")
     with folder_lock(tmp_path / "state", patience=0):

@@ -212,6 +212,72 @@ def test_what_is_measured_changes_nothing_that_is_learnt(given, watched, tmp_pat
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_best_weights_that_are_lost_are_not_the_model(given, watched, tmp_path, monkeypatch, caplog) -> None:
+    """Damaged behind their evaluation, they are refused at the end; gone on with, the next ones are the best."""
+    best = read_json(watched / "model/manifest.json")["best_held_out_step"]
+    original = BlockTrainer.compute_loss
+
+    def compute_loss(self, *args, **kwargs):
+        if self.model.training and self.state.global_step == best + 3:
+            weights = Path(self.args.output_dir) / f"checkpoint-{best}/model.safetensors"
+            content = bytearray(weights.read_bytes())
+            content[-1] ^= 1
+            weights.write_bytes(content)
+        return original(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlockTrainer, "compute_loss", compute_loss)
+        with pytest.raises(LingualiftError, match=rf"checkpoint-{best}, which has the trained weights, is missing or"):
+            _train(given, tmp_path, **HELD_OUT)
+    assert not (tmp_path / "model").exists()
+    _train(given, tmp_path, **HELD_OUT)
+    assert f"checkpoint-{best}, that of the lowest held-out loss, is missing or corrupted" in caplog.text
+    losses = _log(tmp_path, "held_out_loss")
+    later = {step: loss for step, loss in losses.items() if step > best + 6}
+    manifest = read_json(tmp_path / "model/manifest.json")
+    assert manifest["best_held_out_step"] == min(later, key=later.get)
+    assert _held_out_loss(given, tmp_path / "model") == pytest.approx(min(later.values()), abs=1e-5)
+
+
+def test_a_checkpoint_without_weights_is_not_the_base(given, base, tmp_path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from lingualift.adapters import add_adapters
+    from lingualift.parallelism import load_weights
+
+    recipe = tiny.recipe(lora=LORA)
+    model = add_adapters(load_model(base), recipe.lora, seed=SEED)
+    with pytest.raises(LingualiftError, match=r"there are no weights in it, no adapter_model"):
+        load_weights(model, tmp_path, recipe)
+    with pytest.raises(LingualiftError, match=r"there are no weights in it, no model"):
+        load_weights(load_model(base), tmp_path, tiny.recipe())
+    model.save_pretrained(tmp_path)
+    load_weights(model, tmp_path, recipe)
+    file = tmp_path / "adapter_model.safetensors"
+    adapters = load_file(file)
+    first = min(adapters)
+    save_file({name: value for name, value in adapters.items() if name != first}, file)
+    with pytest.raises(LingualiftError, match=f"1 adapter weights are not in it, {first} the first"):
+        load_weights(model, tmp_path, recipe)
+
+
+def test_a_held_out_loss_that_is_not_finite_is_not_the_lowest(given, tmp_path, monkeypatch) -> None:
+    """The gradient of step 2 spoils the weights; neither its loss nor a line of the log shows it."""
+    original = BlockTrainer.compute_loss
+
+    def compute_loss(self, *args, **kwargs):
+        loss = original(self, *args, **kwargs)
+        if self.model.training and self.state.global_step == 1:
+            loss.register_hook(lambda gradient: gradient * math.nan)
+        return loss
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlockTrainer, "compute_loss", compute_loss)
+        with pytest.raises(LingualiftError, match="the held-out loss is not finite at step 2 of 40"):
+            _train(given, tmp_path, **HELD_OUT, log_every=100)
+    assert not list((tmp_path / "state").glob("*/checkpoint-*"))
+
+
 @pytest.mark.parametrize("parallelism", ["ddp", "fsdp", pytest.param("zero2", marks=pytest.mark.slow)])
 def test_held_out_loss_on_two_ranks(given, tmp_path, parallelism) -> None:
     """Of an odd number of blocks, the last rank's last batch is not full."""

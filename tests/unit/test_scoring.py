@@ -14,12 +14,13 @@ import pytest
 import sacrebleu
 from sacrebleu.metrics import BLEU
 
+from lingualift import metrics, scoring
 from lingualift.configuration.evaluation import Metric
 from lingualift.errors import InputError, LingualiftError
 from lingualift.files import checksum
-from lingualift.metrics import Scorer, check_metrics, rates, score_segments
+from lingualift.languages import load_languages
+from lingualift.metrics import Scorer, _bleu_tokenizer, check_metrics, rates, score_segments
 from lingualift.scoring import COLUMNS, benchmark_sentences, read_hypotheses, score_hypotheses, write_scores
-from lingualift.stores import RecordStore
 
 NTREX = {
     "en": "newstest2019-src.eng.txt.gz",
@@ -184,7 +185,7 @@ def test_scoring_goes_on_where_it_was(texts, tmp_path, monkeypatch):
         return (tmp_path / out).read_bytes()
 
     unbroken = score("unbroken.csv")
-    assert score("state.csv", state=tmp_path / "state") == unbroken
+    _break_off(monkeypatch, lambda: score("state.csv", state=tmp_path / "state"))
     (state,) = (tmp_path / "state").iterdir()
     # As if killed while writing the second record: only that direction is scored again.
     state.write_bytes(state.read_bytes()[:-9])
@@ -193,11 +194,62 @@ def test_scoring_goes_on_where_it_was(texts, tmp_path, monkeypatch):
     monkeypatch.setattr(Scorer, "score", lambda self, hypotheses: scored.append(1) or plain(self, hypotheses))
     assert score("resumed.csv", state=tmp_path / "state") == unbroken
     assert len(scored) == 1
-    assert len(RecordStore(state, ("rows",))) == 2
-    # Other hypotheses know nothing of it.
+    # The scores are written: nothing is kept beside them.
+    assert list((tmp_path / "state").iterdir()) == []
+    # Other hypotheses know nothing of what was kept of these.
+    _break_off(monkeypatch, lambda: score("state.csv", state=tmp_path / "state"))
     made["en-de"] = texts["de"]
     hypotheses_file(files[0], made)
     assert score("changed.csv", state=tmp_path / "state") == score("fresh.csv") != unbroken
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def _break_off(monkeypatch, run) -> None:
+    """Run a scoring that is broken off before its results are written."""
+
+    def dying(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "write_scores", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+
+
+@pytest.mark.parametrize("changed", ["the stage", "sacrebleu", "the tokenizer's model"])
+def test_another_version_shares_no_scores(texts, flores_model, tmp_path, monkeypatch, changed):
+    folder = benchmark(tmp_path / "benchmark", {"multiway": {code: texts[code][:5] for code in ("en", "de")}})
+    files = [hypotheses_file(tmp_path / "hypotheses.jsonl", {"en-de": texts["de"][:5]})]
+    models = tmp_path / "sacrebleu/models"
+    models.mkdir(parents=True)
+    (models / flores_model.name).write_bytes(flores_model.read_bytes())
+    monkeypatch.setenv("SACREBLEU", str(models.parent))
+    scored = []
+    plain = Scorer.score
+    monkeypatch.setattr(Scorer, "score", lambda self, hypotheses: scored.append(1) or plain(self, hypotheses))
+
+    def score(version: int = 1) -> None:
+        score_hypotheses(
+            files,
+            benchmark_folder=folder,
+            metrics={"spbleu": METRICS["spbleu"]},
+            out=tmp_path / "scores.csv",
+            system="S",
+            benchmark="B",
+            state=tmp_path / "state",
+            version=version,
+        )
+
+    _break_off(monkeypatch, score)
+    _break_off(monkeypatch, score)
+    assert len(scored) == 1
+    if changed == "sacrebleu":
+        monkeypatch.setattr(metrics.metadata, "version", lambda name: "9.9")
+    if changed == "the tokenizer's model":
+        # One more byte of a field that no reader knows is the same tokenizer to the reader.
+        (models / flores_model.name).write_bytes(flores_model.read_bytes() + b"\xf8\x7f\x00")
+    score(version=2 if changed == "the stage" else 1)
+    assert len(scored) == 2
 
 
 def test_bilingual_tables_have_their_own_sentences(tmp_path):
@@ -256,6 +308,15 @@ def test_unusual_line_ends_stay_inside_a_hypothesis(tmp_path):
     texts = ["a\u2028b\x85c\x0bd\re", "", "f\ng\x00"]
     file = hypotheses_file(tmp_path / "hypotheses.jsonl", {"en-de": texts, "de-en": ["x"]})
     assert read_hypotheses(find_directions([file])["en-de"], 3, direction="en-de") == texts
+
+
+def test_the_tokenizer_of_a_target_is_one_for_its_script():
+    """Where the table of languages says that words have no spaces between them, 13a is no tokenizer."""
+    fitting = {"jieba": {"zh"}, "character": {"char", "ja-mecab"}, "space": {"13a", "ko-mecab"}}
+    languages = load_languages(Path(__file__).parents[2] / "config" / "languages.tsv")
+    chosen = {code: _bleu_tokenizer(METRICS["bleu"], code) for code in languages}
+    assert {code for code, language in languages.items() if chosen[code] not in fitting[language.segmentation]} == set()
+    assert {code for code, tokenizer in chosen.items() if tokenizer.endswith("mecab")} == {"ja", "ko"}
 
 
 def test_rates_by_hand():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from lingualift.configuration.loading import read_yaml
 from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.systems import TranslationModel
 from lingualift.errors import InputError, LingualiftError
-from lingualift.files import write_json
+from lingualift.files import read_json, write_json
 from lingualift.languages import load_languages
 from lingualift.sequence_models import (
     DirectionTranslators,
@@ -206,6 +207,29 @@ def test_translations_are_those_of_generate_by_hand(folders, name) -> None:
         assert answers == _by_hand(folders[name], name, [SENTENCES[number] for number in numbers], longest)
         said += answers
     assert len(said) == len(SENTENCES) and any(said)
+
+
+@pytest.mark.parametrize("name", ["m2m100", "marian", "aya"])
+def test_penalties_of_the_models_own_file_change_nothing(folders, tmp_path, name) -> None:
+    shutil.copytree(folders[name], tmp_path / name)
+    file = tmp_path / name / "generation_config.json"
+    write_json({**read_json(file), "repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "max_length": 3}, file)
+    plain, own = _load(folders[name], name), _load(tmp_path / name, name)
+    for numbers, questions, longest in plain.plan(SENTENCES, "en", "de"):
+        assert own.answer(questions, longest) == (said := plain.answer(questions, longest))
+        # The file does speak to transformers.
+        assert _by_hand(tmp_path / name, name, [SENTENCES[number] for number in numbers], longest) != said
+
+
+def test_marians_bans_and_forced_end_stay(folders, tmp_path) -> None:
+    shutil.copytree(folders["marian"], tmp_path / "marian")
+    file = tmp_path / "marian" / "generation_config.json"
+    settings = read_json(file)
+    write_json({**settings, "bad_words_ids": [[7]]}, file)
+    kept = load_sequence_model(tmp_path / "marian")[0].generation_config
+    assert kept.bad_words_ids == [[7]]
+    assert kept.forced_eos_token_id == settings["forced_eos_token_id"] == 0
+    assert kept.decoder_start_token_id == settings["decoder_start_token_id"] > 0
 
 
 @pytest.mark.parametrize(

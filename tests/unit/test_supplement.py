@@ -53,12 +53,13 @@ def english(tmp_path):
     return write_corpus(tmp_path / "english", {"en": {"en": SENTENCES}})
 
 
-def translated(tmp_path, corpora, english, *, minimum=15, seed=1):
+def translated(tmp_path, corpora, english, *, minimum=15, seed=1, version=1):
     corpus = TranslatedCorpus.model_validate(
         {"reader": "translated", "source": "english", "system": "any", "of": ["web", "news"], "minimum": minimum}
     )
     translator = Reverse()
     options = {"weights": ["abc"], "corpora": corpora, "english": english, "languages": CODES, "seed": seed}
+    options["version"] = version
     manifest = translate_supplement(corpus, translator, **options, state=tmp_path / "state", out=tmp_path / "more")
     return manifest, translator, tmp_path / "more"
 
@@ -88,6 +89,30 @@ def test_every_pair_is_filled_up(tmp_path, corpora, english):
     assert taken != SENTENCES[:11]
     assert len(set(taken)) == 11
     assert manifest.counts["tables"] == 3
+
+
+def test_another_version_translates_anew(tmp_path, corpora, english, monkeypatch):
+    """Broken off after one batch, the same version asks the rest alone; another asks for everything."""
+    answer, answered, most = Reverse.answer, [], [8]
+
+    def counted(self, prompts, longest):
+        if len(answered) == most[0]:
+            raise KeyboardInterrupt
+        answered.extend(prompts)
+        return answer(self, prompts, longest)
+
+    monkeypatch.setattr(Reverse, "answer", counted)
+    asked = []
+    for version in (1, 2):
+        most[0] = 8
+        with pytest.raises(KeyboardInterrupt):
+            translated(tmp_path, corpora, english)
+        answered.clear()
+        most[0] = None
+        translated(tmp_path, corpora, english, version=version)
+        asked.append(len(answered))
+        answered.clear()
+    assert asked == [30 - 8, 30]
 
 
 def test_where_there_is_no_translation_there_is_no_pair(tmp_path, corpora, english):

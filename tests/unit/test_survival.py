@@ -151,6 +151,27 @@ def test_a_full_disk_leaves_the_checkpoint_before(given, tmp_path, unbroken, mon
     _same_run(tmp_path, unbroken)
 
 
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_gradient_that_is_not_finite_leaves_no_checkpoint(given, tmp_path, unbroken, monkeypatch, stopped) -> None:
+    """The loss of the step is finite and no line of the log is due: weights that are no numbers would be sealed."""
+
+    def spoil(loss: torch.Tensor) -> torch.Tensor:
+        loss.register_hook(lambda gradient: gradient * math.nan)
+        if stopped:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss
+
+    step = 7 if stopped else 10
+    with monkeypatch.context() as patch:
+        _at(patch, step, spoil)
+        with pytest.raises(LingualiftError, match=f"the gradient is not finite at step {step} of 14"):
+            _train(given, tmp_path)
+    (state,) = (tmp_path / "state").iterdir()
+    assert [path.name for path in state.glob("checkpoint-*")] == ["checkpoint-5"]
+    _train(given, tmp_path)
+    _same_run(tmp_path, unbroken)
+
+
 def _spoil(given: Path, out: Path, *, world, rank: int) -> None:
     """Training whose loss at step 7 is not finite, on one of the ranks: all of them say the same."""
     original = BlockTrainer.compute_loss
@@ -175,6 +196,31 @@ def test_a_loss_that_is_not_finite_on_one_rank_stops_all(given, tmp_path) -> Non
     assert said.pop().endswith(f"numbers {', '.join(map(str, numbers))}")
     (state,) = (tmp_path / "state").iterdir()
     assert newest_valid(state) == state / "checkpoint-5"
+
+
+def _spoil_gradient(given: Path, out: Path, *, world, parallelism: str) -> None:
+    original = BlockTrainer.compute_loss
+
+    def compute_loss(self, *args, **kwargs):
+        loss = original(self, *args, **kwargs)
+        if self.state.global_step == 6:
+            loss.register_hook(lambda gradient: gradient * math.nan)
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return loss
+
+    BlockTrainer.compute_loss = compute_loss
+    try:
+        _train(given, out, world=world, parallelism=parallelism)
+    except LingualiftError as error:
+        (out / f"said-{world.rank}").write_text(str(error))
+
+
+@pytest.mark.parametrize("parallelism", ["fsdp", pytest.param("zero2", marks=pytest.mark.slow)])
+def test_a_gradient_that_is_not_finite_where_the_weights_are_shared_out(given, tmp_path, parallelism) -> None:
+    train_ranks(1, _spoil_gradient, given=given, out=tmp_path, parallelism=parallelism)
+    assert (tmp_path / "said-0").read_text().startswith("the gradient is not finite at step 7 of 14")
+    (state,) = (tmp_path / "state").iterdir()
+    assert [path.name for path in state.glob("checkpoint-*")] == ["checkpoint-5"]
 
 
 def _stop_one(given: Path, out: Path, *, world, rank: int) -> None:

@@ -132,6 +132,112 @@ def test_of_a_rate_the_lower_wins():
     assert build_table(scores, table(metrics=["copy_rate"]), resource={}, significance=elsewhere).notes == ()
 
 
+FOUR = ["en", "de", "fr", "cs"]
+EVERY = [f"{source}-{target}" for source in FOUR for target in FOUR if source != target]
+
+
+def compared(*names: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        [(name, "B", "A", "spbleu", 0.01) for name in names], columns=["direction", "system", "baseline", "metric", "p"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "won"),
+    [
+        # Of twelve directions: three from and three into English.
+        ({"layout": "centre", "centre": ["en"]}, 6),
+        # Each of them stands in two rows, from one language and into another, and is counted once.
+        ({"layout": "centre"}, 12),
+        # en-de and de-en.
+        ({"layout": "centre", "centre": ["en"], "languages": ["de"]}, 2),
+        ({"layout": "benchmarks"}, 12),
+        ({"layout": "benchmarks", "centre": ["en", "de"]}, 10),
+        ({"languages": ["en", "de", "fr"]}, 6),
+        # From de into en, fr and cs, from fr into en, de and cs.
+        ({"layout": "off-target", "metrics": ["spbleu"], "centre": ["de", "fr"]}, 6),
+    ],
+)
+def test_directions_won_are_those_that_the_table_is_of(keys, won):
+    scores = frame(rows("A", dict.fromkeys(EVERY, 1)), rows("B", dict.fromkeys(EVERY, 2)))
+    built = build_table(scores, table(baseline="A", **keys), resource={}, significance=compared(*EVERY))
+    assert built.notes[-1] == f"spbleu, B against A: {won} directions won, 0 tied, 0 lost (p < 0.05)"
+
+
+def test_a_direction_that_is_averaged_of_one_system_alone_is_not_won():
+    # Of en→X B has one in three and an empty cell; into English it has all.
+    scores = frame(
+        rows("A", {"en-de": 1, "en-fr": 1, "en-cs": 1, "de-en": 1, "fr-en": 5}),
+        rows("B", {"en-de": 2, "de-en": 2, "fr-en": 4}),
+    )
+    significance = compared("en-de", "de-en", "fr-en")
+    entry = table(layout="centre", centre=["en"], baseline="A")
+    built = build_table(scores, entry, resource={}, significance=significance)
+    assert built.notes == ("spbleu, B against A: 1 directions won, 0 tied, 1 lost (p < 0.05)",)
+
+
+def test_averages_over_fewer_directions_say_so():
+    scores = frame(
+        rows("A", {"en-de": 1, "en-fr": 2, "en-cs": 3, "de-en": 4, "fr-en": 5}),
+        rows("B", {"en-de": 1, "en-fr": 2, "de-en": 4, "fr-en": 5}),
+        # Too little to stand in the row of en→X over all, and so nothing is left out for it there.
+        rows("C", {"en-de": 9, "de-en": 9}),
+    )
+    entry = table(systems=["A", "B", "C"], layout="centre", centre=["en"])
+    assert build_table(scores, entry, resource={"de": "high", "fr": "high"}).notes == (
+        "flores, spbleu: averages leave out directions without a score of C: "
+        "en→X high 1 of 2, X→en high 1 of 2, X→en all 1 of 2",
+        "flores, spbleu: averages leave out directions without a score of B: en→X all 2 of 3",
+    )
+    # With de, fr and cs of A and B alone both rows lack one and the same number.
+    alike = table(layout="centre", centre=["en"], languages=["de", "fr", "cs"])
+    both = pd.concat([scores, frame(rows("A", {"cs-en": 6}))])
+    assert build_table(both, alike, resource={}).notes == (
+        "flores, spbleu: averages leave out directions without a score of B: 2 of 3 in each row",
+    )
+    complete = table(layout="centre", centre=["en"], languages=["de", "fr"])
+    assert build_table(scores, complete, resource={}).notes == ()
+    whole = build_table(scores, table(layout="benchmarks"), resource={})
+    assert whole.notes == ("flores, spbleu: averages leave out directions without a score of B: all 4 of 5",)
+
+
+def test_metrics_that_lack_the_same_share_a_note():
+    full, part = {"en-de": 1, "en-fr": 2}, {"en-de": 1}
+    scores = frame(*(rows(name, own, metric) for metric in "xy" for name, own in (("A", full), ("B", part))))
+    built = build_table(scores, table(layout="benchmarks", metrics=["x", "y"]), resource={})
+    assert built.notes == ("flores, x, y: averages leave out directions without a score of B: all 1 of 2",)
+
+
+def test_pivot_says_how_many_directions_have_nothing_between():
+    scores = frame(*(rows(name, dict.fromkeys(EVERY, 1)) for name in ("A", "A-en")))
+    entry = table(systems=["A", "A-en"], layout="pivot", pivots={"A": "A-en"}, centre=["de", "fr"])
+    said = "spbleu: directions from or into en, whose two scores are the same: "
+    assert build_table(scores, entry, resource={}).notes == (said + "1 of 3 in each row",)
+    entry = entry.model_copy(update={"centre": ("de", "en")})
+    assert build_table(scores, entry, resource={}).notes == (
+        said + "de→X 1 of 3, X→de 1 of 3, en→X 3 of 3, X→en 3 of 3",
+    )
+    entry = entry.model_copy(update={"centre": ("de",), "languages": ("fr", "cs")})
+    assert build_table(scores, entry, resource={}).notes == ()
+
+
+def test_of_an_off_target_rate_by_another_name_the_lower_is_better(tmp_path):
+    scores = frame(
+        rows("A", {"en-de": 5}, "R_source_fasttext"),
+        rows("B", {"en-de": 1}, "R_source_fasttext"),
+        rows("A", {"en-de": 70}, "R_X_fasttext"),
+        rows("B", {"en-de": 80}, "R_X_fasttext"),
+    )
+    names = ["R_source_fasttext", "R_X_fasttext"]
+    entry = table(layout="off-target", metrics=names)
+    kinds = {"R_source_fasttext": "R_source", "R_X_fasttext": "R_X"}
+    significance = pd.concat([compared("en-de").assign(metric=name) for name in names])
+    built = build_table(scores, entry, resource={}, kinds=kinds, significance=significance)
+    text = write_table(built, tmp_path / "t")[1].read_text()
+    assert "| en→de | 5.00 | 70.00 | **1.00** | **80.00** |" in text
+    assert [note.split(":")[1] for note in built.notes] == [" 1 directions won, 0 tied, 0 lost (p < 0.05)"] * 2
+
+
 def test_files_of_comparisons_are_checked(tmp_path):
     path = tmp_path / "p.csv"
     SIGNIFICANCE.to_csv(path, index=False)

@@ -393,13 +393,23 @@ def test_warmup_is_a_share_or_a_number_of_steps(tmp_path, blocks, warmup, steps)
     assert training_arguments(recipe, data, tmp_path, seed=1).warmup_steps == steps
 
 
-@pytest.mark.parametrize(("ranks", "times"), [(1, 24), (2, 12), (24, 1)])
-def test_a_step_is_the_same_batch_on_any_number_of_devices(ranks: int, times: int) -> None:
-    """768 blocks, 32 at once: by hand, 24 micro-batches on one device, 1 on the 24 that the recipe is for."""
+@pytest.mark.parametrize(
+    ("ranks", "at_once", "times"), [(1, 32, 24), (2, 32, 12), (24, 32, 1), (16, 24, 2), (32, 24, 1), (256, 3, 1)]
+)
+def test_a_step_is_the_same_batch_on_any_number_of_devices(ranks: int, at_once: int, times: int) -> None:
+    """768 blocks, at most 32 at once: by hand; on 16 devices each has 48, and 32 does not divide them."""
     recipe = Recipe(learning_rate=2e-5, batch=768, device_batch=32, parallelism="zero2", nodes=3, devices=8)
-    assert recipe.share(ranks) == (32, times)
+    assert recipe.share(ranks) == (at_once, times)
 
 
-def test_a_batch_that_cannot_be_shared_is_an_error() -> None:
-    with pytest.raises(ValueError, match="cannot be shared by 5 devices"):
-        Recipe(learning_rate=1e-3, batch=8, device_batch=2).share(5)
+def test_a_device_takes_no_more_at_once_than_on_the_devices_that_the_recipe_is_for() -> None:
+    recipe = Recipe(learning_rate=1e-3, batch=24, parallelism="ddp", devices=4)
+    assert [recipe.share(ranks) for ranks in (1, 3, 4, 8)] == [(6, 4), (4, 2), (6, 1), (3, 1)]
+
+
+@pytest.mark.parametrize("devices", [7, 1536])
+def test_a_batch_that_cannot_be_shared_is_an_error(devices: int) -> None:
+    with pytest.raises(ValueError, match=f"a batch of 768 cannot be shared by {devices} devices"):
+        Recipe(learning_rate=1e-3, batch=768, device_batch=32).share(devices)
+    with pytest.raises(ValueError, match=rf"batch \(768\) is not a multiple of nodes x devices \({devices}\)"):
+        Recipe(learning_rate=1e-3, batch=768, device_batch=32, parallelism="ddp", devices=devices)

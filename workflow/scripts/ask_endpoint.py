@@ -25,8 +25,8 @@ def main(
     """Ask for every translation that was not paid for before; ``systems`` says how: rate, prices, where the key is."""
     directions, limit = directions_of(settings), settings["limit"]
     service = {key: value for key, value in (systems or {}).get(endpoint, {}).items() if key in SERVICE}
-    # Not the version of this code: an answer is an answer.
-    common = {"state": Path(state), "key": settings, "out": Path(hypotheses)}
+    # What was paid for is kept apart, in ``answers``, whatever the version.
+    common = {"state": Path(state), "key": [settings, version], "out": Path(hypotheses)}
     with open_system(settings, service=service, answers=answers) as system:
         if "pivot" in settings:
             made = translate_both_legs(

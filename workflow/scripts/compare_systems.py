@@ -18,8 +18,12 @@ def main(
     version: int,
     segments: list[str] = (),
     baseline_segments: list[str] = (),
+    models: list[str] = (),
 ) -> None:
-    """Write the difference, its interval and its p-value for every direction; segments are scored by COMET."""
+    """Write the difference, its interval and its p-value for every direction; segments are scored by COMET.
+
+    ``models`` are the files that metrics name.
+    """
     system, baseline = settings["system"], settings["baseline"]
     by_metric = zip(settings["comet"], segments, baseline_segments, strict=True)
     compare_systems(
@@ -33,6 +37,7 @@ def main(
         limit=settings["limit"],
         workers=threads,
         state=state,
+        version=version,
     ).save(manifest)
 
 

@@ -16,8 +16,9 @@ def main(
     state: str,
     threads: int,
     version: int,
+    models: list[str] = (),
 ) -> None:
-    """Write the shares of hypotheses in the language of the source and in that of the target."""
+    """Write the shares of outputs in the source's language and in the target's; ``models`` are the detectors' files."""
     metrics = {name: OffTarget.model_validate(entry) for name, entry in settings["metrics"].items()}
     score_off_target(
         hypotheses,
@@ -30,6 +31,7 @@ def main(
         limit=settings["limit"],
         workers=threads,
         state=state,
+        version=version,
     ).save(manifest)
 
 

@@ -25,6 +25,7 @@ def main(
         read_scores(scores),
         Table.model_validate(settings["table"]),
         resource=settings["resource"],
+        kinds=settings.get("kinds"),
         significance=read_significance(comparisons) if comparisons else None,
         published=read_published(published[0]) if published else None,
     )

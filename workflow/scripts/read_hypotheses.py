@@ -11,11 +11,10 @@ def main(
 ) -> None:
     """Write the translations of every direction as hypotheses; a file that does not fit the benchmark is an error."""
     pairs = {name: split_direction(name, settings["languages"]) for name in settings["files"]}
-    sizes = {
-        name: len(benchmark_sentences(benchmark, *pair, limit=settings["limit"])[0]) for name, pair in pairs.items()
-    }
-    made = import_hypotheses(settings["files"], sizes, by_direction=settings["by_direction"], out=hypotheses)
-    made.save(manifest)
+    sizes = {name: len(benchmark_sentences(benchmark, *pair)[0]) for name, pair in pairs.items()}
+    import_hypotheses(
+        settings["files"], sizes, by_direction=settings["by_direction"], out=hypotheses, limit=settings["limit"]
+    ).save(manifest)
 
 
 if "snakemake" in globals():

@@ -6,9 +6,17 @@ from lingualift.scoring import score_hypotheses
 
 
 def main(
-    *, hypotheses: list[str], benchmark: str, scores: str, settings: dict, state: str, threads: int, version: int
+    *,
+    hypotheses: list[str],
+    benchmark: str,
+    scores: str,
+    settings: dict,
+    state: str,
+    threads: int,
+    version: int,
+    models: list[str] = (),
 ) -> None:
-    """Write the scores of every direction, with their signatures."""
+    """Write the scores of every direction, with their signatures; ``models`` are the files that metrics name."""
     score_hypotheses(
         hypotheses,
         benchmark_folder=benchmark,
@@ -19,6 +27,7 @@ def main(
         limit=settings["limit"],
         workers=threads,
         state=state,
+        version=version,
     )
 
 

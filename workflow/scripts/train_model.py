@@ -2,6 +2,7 @@
 
 import shlex
 
+from lingualift.configuration.models import OPERATIONAL
 from lingualift.joblog import job_logging
 from lingualift.launching import TrainingJob, launch
 
@@ -20,11 +21,16 @@ def main(
     devices: int = 1,
     srun: str | None = None,
     threads: int | None = None,
+    config: dict | None = None,
 ) -> None:
-    """Train on ``blocks`` from ``base``, or from fresh weights, and write the model folder."""
+    """Train on ``blocks`` from ``base`` and write the model folder; ``config``'s recipe says how the training is run."""
+    run = {}
+    if config is not None:
+        recipe = config["recipes"][config["models"][settings["model"]][settings["stage"]]["recipe"]]
+        run = {key: value for key, value in recipe.items() if key in OPERATIONAL}
     job = TrainingJob(
         blocks=blocks,
-        recipe={**settings["recipe"], "nodes": nodes, "devices": devices},
+        recipe={**settings["recipe"], **run, "nodes": nodes, "devices": devices},
         out=folder,
         state=state,
         seed=seed,
@@ -46,4 +52,5 @@ if "snakemake" in globals():
             devices=snakemake.resources.devices,
             srun=snakemake.resources.get("mpi"),
             threads=snakemake.threads,
+            config=snakemake.config,
         )

@@ -36,6 +36,7 @@ def main(
             seed=seed,
             state=Path(state),
             out=Path(folder),
+            version=version,
         )
 
 

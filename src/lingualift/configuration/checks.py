@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lingualift.configuration.evaluation import BUILT_IN_METRICS
-from lingualift.configuration.messages import Place, nearest
+from lingualift.configuration.messages import Mistake, Place, nearest
 from lingualift.configuration.schema import Configuration, Reference, TranslatedCorpus, references
 from lingualift.configuration.systems import (
     CausalModel,
@@ -14,12 +14,12 @@ from lingualift.configuration.systems import (
     PublishedScores,
     TranslationModel,
 )
+from lingualift.configuration.table_checks import check_tables
 from lingualift.errors import LingualiftError
 
 if TYPE_CHECKING:
     from lingualift.configuration.loading import Run
 
-Mistake = tuple[Place, str]
 Node = tuple[str | int, ...]
 _SHOWN = 12
 # Tables and figures are targets by their name; these are targets already.
@@ -48,6 +48,7 @@ def check(run: "Run") -> Iterator[Mistake]:
     yield from _systems(run)
     yield from _prompts(run)
     yield from _directions(run)
+    yield from check_tables(run)
     circles = list(_circles(run.configuration))
     yield from circles
     if not circles:

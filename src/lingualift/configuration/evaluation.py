@@ -1,6 +1,6 @@
 """What is judged and how it is shown: directions, metrics, tables, figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import permutations
 from typing import Annotated, Any, Literal, Self
 
@@ -36,6 +36,8 @@ BUILT_IN_METRICS = ("spbleu", "bleu", "chrf", "chrf++")
 RATES = ("copy_rate", "empty_rate", "length_ratio")
 # Shares of outputs whose detected language is the source's, or the target's; LLaMAX, Table 7.
 OFF_TARGET = ("R_source", "R_X")
+# Those of LLaMAX, Figure 7.
+PAPER_LANGUAGES = ("en", "zh", "de", "ne", "ar", "az", "ceb")
 
 
 class Metric(Entry):
@@ -283,9 +285,11 @@ class Table(Entry):
         default=(), description="Languages that rows or averages are taken over; all that have scores if empty."
     )
     pivots: dict[Name, Name] = Field(
-        default={}, description="Layout `pivot`: for each system the one that is the same but for its pivot."
+        default={},
+        description="Layout `pivot`: for each system the one that is the same through the language `through`: "
+        "{system: <the first>, pivot: <through>}.",
     )
-    through: LanguageCode = Field(default="en", description="Layout `pivot`: the pivot language, for the heads.")
+    through: LanguageCode = Field(default="en", description="Layout `pivot`: the pivot language of `pivots`.")
     baseline: Name | None = Field(
         default=None, description="Mark what differs from this system with p < 0.05, by paired bootstrap."
     )
@@ -346,10 +350,15 @@ class Figure(Entry):
     )
     languages: tuple[LanguageCode, ...] = Field(
         default=(),
-        description="Only these languages; all that have scores if empty, in pair_heatmap the paper's seven.",
+        description="Only these languages; all that have scores if empty, in pair_heatmap those of the paper's seven "
+        "that the run has.",
     )
     threshold: float = Field(default=10.0, description="Of count_above.")
     caption: str = ""
+
+    def heatmap_languages(self, languages: Collection[str]) -> tuple[str, ...]:
+        """The languages of a ``pair_heatmap``: those that are given, or of the paper's seven those of the run."""
+        return self.languages or tuple(code for code in PAPER_LANGUAGES if code in languages)
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:

@@ -38,12 +38,14 @@ class Run:
         languages: every language of ``languages.tsv``, by code.
         prompts: every template of ``prompts.yaml``, by name.
         data: the data folder.
+        published: the papers' tables in ``config/published``, by name.
     """
 
     configuration: Configuration
     languages: Mapping[str, Language]
     prompts: Mapping[str, Prompt]
     data: Path
+    published: tuple[str, ...] = ()
 
 
 class _Loader(yaml.SafeLoader):
@@ -110,7 +112,8 @@ def load_run(values: Mapping[str, Any] | str | Path, *, root: Path = Path(), fil
     configuration = _validate(Configuration, values, file)
     languages = load_languages(root / configuration.languages_file)
     prompts = _load_prompts(root / configuration.prompts_file)
-    run = Run(configuration, languages, prompts, root / configuration.data)
+    published = tuple(sorted(path.stem for path in (root / "config" / "published").glob("*.csv")))
+    run = Run(configuration, languages, prompts, root / configuration.data, published)
     found = [f"{file}: {show(place)}: {message}" for place, message in check(run)]
     if found:
         raise ConfigurationError(file, list(dict.fromkeys(found)))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 from lingualift.configuration.base import LANGUAGE_PATTERN, NAME_PATTERN
 
 Place = tuple[str | int, ...]
+Mistake = tuple[Place, str]
 
 _FORMS = {
     NAME_PATTERN: "a name: letters, digits, '-', '_', '.', '+', and no slash or leading dot",

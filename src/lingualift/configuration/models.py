@@ -117,6 +117,20 @@ class Evaluation(Entry):
     keep: Literal["best", "last"] = Field("best", description="Which weights are the trained model.")
 
 
+# How a training is run, not what comes of it: changed, a run goes on where it is, and one that has ended stays as it is.
+OPERATIONAL = (
+    "device_batch",
+    "offload",
+    "nodes",
+    "devices",
+    "gradient_checkpointing",
+    "log_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "restarts",
+)
+
+
 class Recipe(Entry):
     """Hyperparameters of one training stage and how it is spread over devices."""
 
@@ -128,7 +142,9 @@ class Recipe(Entry):
     epochs: PositiveFloat = Field(1, description="How often the mixture is read.")
     max_steps: PositiveInt | None = Field(None, description="Stop after so many optimiser steps.")
     batch: PositiveInt = Field(description="Blocks in one optimiser step, over all devices and accumulation.")
-    device_batch: PositiveInt | None = Field(None, description="Blocks a device takes at once; `batch` by default.")
+    device_batch: PositiveInt | None = Field(
+        None, description="The most blocks a device takes at once; its whole share of `batch` by default."
+    )
     weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 for none.")
     beta2: float = Field(0.999, gt=0, lt=1, description="Of AdamW; 0.98 for small models with a high learning rate.")
@@ -157,11 +173,8 @@ class Recipe(Entry):
     @model_validator(mode="after")
     def _batch_divides(self) -> "Recipe":
         ranks = self.nodes * self.devices
-        device_batch = self.device_batch or max(1, self.batch // ranks)
-        if self.batch % (device_batch * ranks):
-            raise ValueError(
-                f"batch ({self.batch}) is not a multiple of device_batch x devices x nodes ({device_batch} x {ranks})"
-            )
+        if self.batch % ranks:
+            raise ValueError(f"batch ({self.batch}) is not a multiple of nodes x devices ({ranks})")
         if self.parallelism == "none" and ranks > 1:
             raise ValueError("parallelism none runs on one device: choose ddp, zero1, zero2, zero3 or fsdp")
         return self
@@ -183,16 +196,18 @@ class Recipe(Entry):
     def share(self, devices: int) -> tuple[int, int]:
         """What each of some devices does of one optimiser step, which is of the same blocks on any number of them.
 
+        ``device_batch`` is the most that fits into a device: where it does not divide a device's share, the device
+        takes fewer at once.
+
         Returns:
             Blocks that a device takes at once, and how many times it does.
 
         Raises:
-            ValueError: the batch cannot be shared out so.
+            ValueError: the batch cannot be shared out evenly.
         """
-        at_once = self.device_batch or max(1, self.batch // (self.nodes * self.devices))
-        times, rest = divmod(self.batch, at_once * devices)
-        if rest or not times:
-            raise ValueError(
-                f"a batch of {self.batch} cannot be shared by {devices} devices that take {at_once} at once"
-            )
-        return at_once, times
+        each, rest = divmod(self.batch, devices)
+        if rest or not each:
+            raise ValueError(f"a batch of {self.batch} cannot be shared by {devices} devices")
+        most = self.device_batch or max(1, self.batch // (self.nodes * self.devices))
+        at_once = next(count for count in range(min(most, each), 0, -1) if each % count == 0)
+        return at_once, each // at_once

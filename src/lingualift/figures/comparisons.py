@@ -186,7 +186,8 @@ def per_language(
 ) -> "Figure":
     """Several systems, language by language, from and into a centre language; a marker and a colour a system.
 
-    Languages stand in the order of the best score that any system has.
+    Languages stand in the order of the best score that any system has. Means are over the languages that all systems
+    with a score in this panel have.
 
     Args:
         scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
@@ -203,15 +204,16 @@ def per_language(
         panel = panel.loc[panel.max(axis=1).sort_values(ascending=False, kind="stable").index]
         xs = list(range(len(panel)))
         axes.vlines(xs, panel.min(axis=1), panel.max(axis=1), color="0.85", linewidth=1.0, zorder=1)
-        texts = []
         for place, system in enumerate(systems):
-            column = panel[system]
             ink = _INKS[place % len(_INKS)]
-            axes.scatter(xs, column, s=14, marker=MARKERS[place % len(MARKERS)], color=ink, label=system, zorder=2)
-            if column.notna().any():
-                texts.append(f"{system} {column.mean():.1f}")
+            axes.scatter(
+                xs, panel[system], s=14, marker=MARKERS[place % len(MARKERS)], color=ink, label=system, zorder=2
+            )
+        shared = panel.dropna(axis=1, how="all").dropna()
+        means = ", ".join(f"{system} {mean:.1f}" for system, mean in shared.mean().items())
+        number = f"{len(shared)}" if len(shared) == len(panel) else f"{len(shared)} of {len(panel)}"
         axes.annotate(
-            "means: " + ", ".join(texts),
+            f"means of {number} languages: {means}" if len(shared) else "no language that all systems have",
             (1.0, 1.0),
             (0, -3),
             xycoords="axes fraction",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lingualift.configuration.evaluation import Figure as FigureEntry
 from lingualift.errors import LingualiftError
 from lingualift.figures.comparisons import count_above, per_language, seen_unseen
-from lingualift.figures.matrices import PAPER_LANGUAGES, direction_matrix, pair_heatmap
+from lingualift.figures.matrices import direction_matrix, pair_heatmap
 from lingualift.figures.style import write_figure
 from lingualift.files import atomic_path
 
@@ -35,7 +35,7 @@ def draw_figure(
 
     Args:
         scores: as ``lingualift.tables.read_scores`` gives them.
-        families: language families by code.
+        families: language families by code, of all languages of the run.
         out: a folder; appears when it is whole.
         seen: the languages that were trained on, for ``seen_unseen``.
 
@@ -70,7 +70,7 @@ def _pictures(
             yield benchmark, draw(title=benchmark, **options)
         elif figure.kind == "pair_heatmap":
             system, baseline = figure.systems
-            options["languages"] = figure.languages or PAPER_LANGUAGES
+            options["languages"] = figure.heatmap_languages(families)
             title = f"{system} minus {baseline} on {benchmark}"
             yield f"{system}.{baseline}.{benchmark}", pair_heatmap(rows, system, baseline, title=title, **options)
         else:

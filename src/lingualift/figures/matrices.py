@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lingualift.configuration.evaluation import PAPER_LANGUAGES
 from lingualift.figures.style import new_figure, styled
 
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
 # Up to here every cell has its figure printed; beyond, languages stand by family.
 MAX_PRINTED = 20
-# Those of LLaMAX, Figure 7.
-PAPER_LANGUAGES = ("en", "zh", "de", "ne", "ar", "az", "ceb")
 
 
 @styled

@@ -1,6 +1,6 @@
 """Scores, tables and figures: the files and settings of their jobs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,10 +70,23 @@ class EvaluationPlan(SystemPlan):
         }
 
     def comet_files(self, metric: str) -> list[str]:
-        """The files of a checkpoint, those that are there."""
-        checkpoint = self.run.data / self._comet(metric).checkpoint
+        """The files of a checkpoint and of its encoder, those that are there."""
+        entry = self._comet(metric)
+        checkpoint = self.run.data / entry.checkpoint
         files = [checkpoint / "hparams.yaml", checkpoint / "checkpoints" / "model.ckpt"]
+        if entry.encoder is not None:
+            # Its weights are in the checkpoint.
+            encoder = self.run.data / entry.encoder
+            files += sorted(path for pattern in ("*.json", "*.model") for path in encoder.glob(pattern))
         return [str(path) for path in files if path.is_file()]
+
+    def metric_files(self, settings: Mapping[str, Any]) -> list[str]:
+        """The files that the metrics of a job name, tokenizers' and detectors' models: those that are there."""
+        named = dict.fromkeys(
+            entry.get("model") or str(entry.get("tokenizer", "")).partition("spm:")[2]
+            for entry in settings["metrics"].values()
+        )
+        return [path for path in named if path and Path(path).is_file()]
 
     def comet_devices(self, metric: str) -> int:
         return self._comet(metric).devices
@@ -196,10 +209,14 @@ class EvaluationPlan(SystemPlan):
         return f"{1 + list(getattr(self.configuration, section)).index(name):02d}"
 
     def table_settings(self, name: str) -> dict[str, Any]:
-        return {
-            "table": plain(self.configuration.tables[name]),
+        table = self.configuration.tables[name]
+        rates = self._of_kind(table.metrics, OffTarget)
+        kinds = {metric: entry.name for metric, entry in rates.items() if entry.name != metric}
+        settings = {
+            "table": plain(table),
             "resource": {code: self.run.languages[code].resource for code in self.languages},
         }
+        return settings | ({"kinds": kinds} if kinds else {})
 
     def figure_settings(self, name: str) -> dict[str, Any]:
         figure = self.configuration.figures[name]

@@ -1,11 +1,10 @@
 """Models and their tokenizers: the files and settings of their jobs."""
 
+from pathlib import Path
 from typing import Any
 
+from lingualift.configuration.models import OPERATIONAL
 from lingualift.planning.base import Lookups, plain
-
-# Of a recipe: how many devices share the work is no setting of what comes of it.
-NO_SETTINGS = ("nodes", "devices")
 
 
 class ModelPlan(Lookups):
@@ -42,10 +41,14 @@ class ModelPlan(Lookups):
 
         A base's files hold 16 bits a weight, as a rule; small models from scratch need not be counted.
         """
-        owner = self.configuration.models[self.tokenizer_owner(name)]
-        if owner.path is None:
+        base = self.tokenizer_owner(name)
+        owner = self.configuration.models[base]
+        if owner.scratch is not None:
             return 0
-        return 2 * sum(file.stat().st_size for file in (self.run.data / owner.path).glob("*.safetensors")) // 2**20
+        # What is fetched lies in the folder of the run, under the folder that Snakemake runs in.
+        root = self.run.data if owner.path is not None else Path("results") / self.configuration.run
+        folder = root / (owner.path or self.model_folder(base))
+        return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20
 
     def model_inputs(self, name: str) -> dict[str, Any]:
         """The packed mixture, the tokenizer and the base that a model is trained from."""
@@ -60,6 +63,7 @@ class ModelPlan(Lookups):
         return inputs
 
     def model_settings(self, name: str) -> dict[str, Any]:
+        """What a model is made by; how its training is run is read from the configuration by the job itself."""
         model = self.configuration.models[name]
         assert model.stage is not None
         recipe = plain(self.configuration.recipes[model.stage.recipe])
@@ -70,7 +74,7 @@ class ModelPlan(Lookups):
             "mixture": model.stage.mixture,
             "languages": self.languages,
             "scratch": plain(model.scratch) if model.scratch else None,
-            "recipe": {key: value for key, value in recipe.items() if key not in NO_SETTINGS},
+            "recipe": {key: value for key, value in recipe.items() if key not in OPERATIONAL},
         }
 
     def training_resources(self, name: str, *, gpus: bool) -> dict[str, Any]:

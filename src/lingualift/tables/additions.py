@@ -43,21 +43,19 @@ def read_significance(paths: Sequence[str | Path]) -> "pd.DataFrame":
     return pd.concat(frames, ignore_index=True)
 
 
-def add_significance(
-    table: ScoreTable, scores: "pd.DataFrame", significance: "pd.DataFrame", entry: Table
-) -> ScoreTable:
+def add_significance(table: ScoreTable, significance: "pd.DataFrame", entry: Table) -> ScoreTable:
     """A "*" behind the score of a direction that differs from the baseline's, and the directions won, tied and lost.
 
     Won or lost is a direction whose p is below 0.05, by which score is the better; tied any other that was compared.
+    Only directions count that the table shows, or averages, of both systems.
 
     Args:
-        scores: those that the table is of.
         significance: as ``read_significance`` gives it.
-        entry: the table's systems, benchmarks, metrics and languages.
+        entry: the table's layout and the order of its systems and metrics.
 
     Source: Koehn 2004 (paired bootstrap).
     """
-    compared = _compared(scores, significance, entry)
+    compared = _compared(table, significance, entry)
     if compared.empty:
         return table
     notes = []
@@ -75,25 +73,26 @@ def add_significance(
     return replace(table, marks=marks, notes=(*table.notes, *notes))
 
 
-def _compared(scores: "pd.DataFrame", significance: "pd.DataFrame", entry: Table) -> "pd.DataFrame":
+def _compared(table: ScoreTable, significance: "pd.DataFrame", entry: Table) -> "pd.DataFrame":
     """Every comparison with an ``outcome``: 1 won, -1 lost, 0 tied; by metric and system as the table has them."""
     import numpy as np
     import pandas as pd
 
-    rows = scores.assign(direction=scores["source"].astype(str) + "-" + scores["target"].astype(str))
-    rows = rows[rows["benchmark"].isin(entry.benchmarks) & rows["metric"].isin(entry.metrics)]
-    if entry.languages:
-        rows = rows[rows["source"].isin(entry.languages) & rows["target"].isin(entry.languages)]
-    key = ["benchmark", "direction", "metric"]
+    assert table.rows is not None
+    rows = table.rows.assign(direction=table.rows["source"] + "-" + table.rows["target"])
+    key = ["benchmark", "direction", "metric", "row"]
     rows = rows.astype({"benchmark": str})[[*key, "system", "score"]]
     of = ["benchmark"] if "benchmark" in significance.columns else []
-    found = significance[significance["system"].isin(entry.systems)].dropna(subset="p")
+    found = significance.dropna(subset="p")
     found = found[[*of, *COMPARISON]].merge(rows, on=[*of, "direction", "system", "metric"])
     found = found.merge(
         rows.rename(columns={"system": "baseline", "score": "base"}), on=[*key, "baseline"], validate="many_to_one"
     )
-    better = np.sign(found["score"] - found["base"]).where(~found["metric"].isin(NEITHER_IS_BETTER), 0)
-    better = better.where(~found["metric"].isin(LESS_IS_BETTER), -better)
+    # A direction may stand in several rows: from its source, into its target, in its group of languages.
+    found = found.drop_duplicates(["benchmark", "direction", "metric", "system", "baseline"])
+    kinds = found["metric"].replace(dict(table.kinds))
+    better = np.sign(found["score"] - found["base"]).where(~kinds.isin(NEITHER_IS_BETTER), 0)
+    better = better.where(~kinds.isin(LESS_IS_BETTER), -better)
     found["outcome"] = better.where(found["p"].astype(float) < LEVEL, 0)
     for column, order in (("metric", entry.metrics), ("system", entry.systems)):
         found[column] = pd.Categorical(found[column], order)

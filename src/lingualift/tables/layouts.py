@@ -1,13 +1,23 @@
 """The layouts of a table: what its rows and columns are."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lingualift.configuration.evaluation import OFF_TARGET, Table
 from lingualift.published import PublishedNumbers
 from lingualift.tables.additions import add_published, add_significance
 from lingualift.tables.printing import ScoreTable
-from lingualift.tables.rows import around_centres, choose_rows, comparable, signatures, spread
+from lingualift.tables.rows import (
+    around_centres,
+    by_row,
+    choose_rows,
+    comparable,
+    directions_of,
+    shortfalls,
+    signatures,
+    spread,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +31,7 @@ def build_table(
     table: Table,
     *,
     resource: Mapping[str, str],
+    kinds: Mapping[str, str] | None = None,
     significance: "pd.DataFrame | None" = None,
     published: PublishedNumbers | None = None,
 ) -> ScoreTable:
@@ -29,6 +40,7 @@ def build_table(
     Args:
         scores: as ``read_scores`` gives them; of these or more systems, benchmarks and metrics.
         resource: ``high`` or ``low`` by language code.
+        kinds: what a metric is, by its name, where it is called otherwise.
         significance: as ``read_significance`` gives it; of comparisons with ``table.baseline`` or more.
         published: the numbers of the paper that stand beside ours.
     """
@@ -50,10 +62,11 @@ def build_table(
             built = pivot_table(scores, pivots=table.pivots, through=table.through, centre=table.centre, **options)
         case "directions":
             built = direction_table(scores, **options)
+    built = replace(built, kinds=kinds or {})
     if significance is not None:
         if table.baseline:
             significance = significance[significance["baseline"] == table.baseline]
-        built = add_significance(built, scores, significance, table)
+        built = add_significance(built, significance, table)
     if published is not None:
         built = add_published(built, published, names=table.published_as)
     return built
@@ -78,7 +91,8 @@ def direction_table(
     """
     chosen = _within(choose_rows(scores, systems, metrics, benchmarks), languages).dropna(subset="score")
     chosen["direction"] = chosen["source"] + "→" + chosen["target"]
-    return ScoreTable(spread(chosen, ["direction"], systems, metrics), signatures(chosen, metrics), caption)
+    frame = spread(chosen, ["direction"], systems, metrics)
+    return ScoreTable(frame, signatures(chosen, metrics), caption, rows=directions_of(chosen, ["direction"]))
 
 
 def centre_table(
@@ -105,9 +119,12 @@ def centre_table(
     Source: LLaMAX, Table 4.
     """
     chosen = choose_rows(scores, systems, metrics, benchmarks).dropna(subset="score")
+    levels = ["direction", "resource"]
     around = around_centres(chosen, centre, languages, resource)
-    frame = spread(around, ["direction", "resource"], systems, metrics)
-    return ScoreTable(frame, signatures(chosen, metrics), caption)
+    averaged = comparable(around, levels)
+    frame = spread(averaged, levels, systems, metrics)
+    notes = signatures(chosen, metrics) + shortfalls(around, averaged, levels)
+    return ScoreTable(frame, notes, caption, rows=directions_of(averaged, levels))
 
 
 def benchmark_table(
@@ -134,9 +151,11 @@ def benchmark_table(
     if centre:
         around = around_centres(chosen, centre, languages, {})
     else:
-        around = comparable(_within(chosen, languages).assign(direction="all"), ["direction"])
-    frame = spread(around, ["direction"], systems, metrics, keep_benchmark=True)
-    return ScoreTable(frame, signatures(chosen, metrics), caption)
+        around = _within(chosen, languages).assign(direction="all")
+    averaged = comparable(around, ["direction"])
+    frame = spread(averaged, ["direction"], systems, metrics, keep_benchmark=True)
+    notes = signatures(chosen, metrics) + shortfalls(around, averaged, ["direction"])
+    return ScoreTable(frame, notes, caption, rows=directions_of(averaged, ["direction"]))
 
 
 def off_target_table(
@@ -174,7 +193,7 @@ def off_target_table(
     notes = signatures(chosen, metrics)
     if unknown.to_numpy().any():
         notes += (f"{UNKNOWN}: a language that the detector does not know",)
-    return ScoreTable(frame, notes, caption, marks=marks)
+    return ScoreTable(frame, notes, caption, marks=marks, rows=directions_of(chosen, ["direction"]))
 
 
 def pivot_table(
@@ -191,12 +210,14 @@ def pivot_table(
 ) -> ScoreTable:
     """Averages around centre languages, each system's direct translations beside those through another language.
 
-    Directions that every system has a score for are averaged, so those from and into the pivot language drop out
-    where only direct translations have them. The last row is the mean of the rows above, empty where one is missing.
+    Directions that every system has a score for are averaged, those from and into the pivot language with them: the
+    paper's averages hold them, too (its ``zh→X`` of LLaMA3-8B-Alpaca, 10.14, is that of Table 4 over all X). Nothing
+    lies between there, both scores are those of the direct translation, and a note says of how many directions. The
+    last row is the mean of the rows above, empty where one is missing.
 
     Args:
         pivots: for each system the name under which its translations through the pivot language are scored.
-        through: the pivot language, for the heads.
+        through: the pivot language.
 
     Source: LLaMAX, Table 8.
     """
@@ -204,7 +225,8 @@ def pivot_table(
 
     chosen = choose_rows(scores, systems, metrics, benchmarks).dropna(subset="score")
     around = around_centres(chosen, centre, languages, {})
-    frame = spread(around, ["direction"], systems, metrics, keep_benchmark=True)
+    averaged = comparable(around, ["direction"])
+    frame = spread(averaged, ["direction"], systems, metrics, keep_benchmark=True)
     averages = [
         pd.concat([rows, rows.mean(skipna=False).to_frame((name, "average")).T])
         for name, rows in frame.groupby(level="benchmark", observed=True, sort=False)
@@ -225,7 +247,30 @@ def pivot_table(
     frame = frame[sources]
     frame.columns = pd.MultiIndex.from_tuples(names, names=["system", "metric"])
     compared = {name: metric for (_, name), (_, metric) in zip(names, sources, strict=True)}
-    return ScoreTable(frame, signatures(chosen, metrics), caption, compared=compared)
+    notes = (*signatures(chosen, metrics), *_unpivoted(averaged, through), *shortfalls(around, averaged, ["direction"]))
+    return ScoreTable(frame, notes, caption, compared=compared, rows=directions_of(averaged, ["direction"]))
+
+
+def _unpivoted(averaged: "pd.DataFrame", through: str) -> tuple[str, ...]:
+    """A note of how many of the directions of each row are from or into the pivot language."""
+    cells = ["benchmark", "metric", "direction"]
+    rows = averaged.drop_duplicates([*cells, "source", "target"])
+    rows = rows.assign(side=(rows["source"] == through) | (rows["target"] == through))
+    counts = rows.groupby(cells, observed=True)["side"].agg(["sum", "size"])
+    if not counts["sum"].any():
+        return ()
+    several = len(set(rows["benchmark"])) > 1
+    notes: dict[str, list[str]] = {}
+    for metric, own in counts.groupby(level="metric", sort=False):
+        said = {
+            f"{benchmark} {row}" if several else str(row): f"{side} of {size}"
+            for (benchmark, _, row), (side, size) in zip(own.index, own.to_numpy().tolist(), strict=True)
+        }
+        notes.setdefault(by_row(said, len(said)), []).append(metric)
+    return tuple(
+        f"{', '.join(metrics)}: directions from or into {through}, whose two scores are the same: {numbers}"
+        for numbers, metrics in notes.items()
+    )
 
 
 def _within(rows: "pd.DataFrame", languages: Sequence[str]) -> "pd.DataFrame":

@@ -14,7 +14,7 @@ from lingualift.files import atomic_path
 if TYPE_CHECKING:
     import pandas as pd
 
-# Metrics of which less, or none in particular, is better.
+# Kinds of metrics of which less, or none in particular, is better.
 LESS_IS_BETTER = frozenset({"copy_rate", "empty_rate", "R_source"})
 NEITHER_IS_BETTER = frozenset({"length_ratio"})
 _STYLE = (
@@ -51,6 +51,8 @@ class ScoreTable:
         marks: of the frame's shape: what stands behind a figure, or in its place where there is none.
         compared: for columns that are not named after a metric, the metric that the best of a row is chosen by;
             "" where it is not.
+        kinds: by a metric's name what it is, where it is called otherwise: ``R_source`` of ``R_source_fasttext``.
+        rows: the scores that the cells show or are averages of, as ``rows.directions_of`` gives them.
     """
 
     frame: "pd.DataFrame"
@@ -58,6 +60,8 @@ class ScoreTable:
     caption: str = ""
     marks: "pd.DataFrame | None" = None
     compared: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    rows: "pd.DataFrame | None" = None
 
 
 def write_table(table: ScoreTable, stem: str | Path) -> list[Path]:
@@ -95,17 +99,20 @@ def _cells(table: ScoreTable) -> list[list[_Cell]]:
     rows = []
     for row, behind in zip(values, marks, strict=True):
         texts = ["" if value != value else f"{value:.2f}" for value in row]
-        rows.append([_Cell(*cell) for cell in zip(texts, behind, _best(texts, metrics), strict=True)])
+        rows.append([_Cell(*cell) for cell in zip(texts, behind, _best(texts, metrics, table.kinds), strict=True)])
     return rows
 
 
-def _best(texts: Sequence[str], metrics: Sequence[str]) -> list[bool]:
+def _best(texts: Sequence[str], metrics: Sequence[str], kinds: Mapping[str, str]) -> list[bool]:
     """What prints equal is best alike."""
     marks = [False] * len(texts)
-    for metric in set(metrics) - NEITHER_IS_BETTER - {""}:
+    for metric in set(metrics) - {""}:
+        kind = kinds.get(metric, metric)
+        if kind in NEITHER_IS_BETTER:
+            continue
         places = [place for place, other in enumerate(metrics) if other == metric and texts[place]]
         if len(places) > 1:
-            top = (min if metric in LESS_IS_BETTER else max)(float(texts[place]) for place in places)
+            top = (min if kind in LESS_IS_BETTER else max)(float(texts[place]) for place in places)
             for place in places:
                 marks[place] = float(texts[place]) == top
     return marks

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _GROUPS = ("low", "high", "all")
+# More rows of a table than anybody reads in a note.
+_ROWS_NAMED = 12
 
 
 def read_scores(paths: Sequence[str | Path]) -> "pd.DataFrame":
@@ -71,7 +73,7 @@ def around_centres(
     """The rows from and into each centre language, by ``direction`` (``en→X``), ``resource`` and ``other`` language.
 
     A row comes up to four times: for its source and its target, in its group of resource and in ``all``. Rows are in
-    the order of the centres, and within a row of the table only languages that every system has a score for.
+    the order of the centres.
 
     Args:
         centre: every language in turn if empty.
@@ -94,8 +96,7 @@ def around_centres(
     around = pd.concat([around.assign(resource=around["other"].map(resource)), around.assign(resource="all")])
     around["direction"] = pd.Categorical(around["direction"], order)
     around["resource"] = pd.Categorical(around["resource"], _GROUPS)
-    around = around.dropna(subset="resource").sort_values(["direction", "resource"], kind="stable")
-    return comparable(around, ["direction", "resource"])
+    return around.dropna(subset="resource").sort_values(["direction", "resource"], kind="stable")
 
 
 def comparable(rows: "pd.DataFrame", levels: Sequence[str]) -> "pd.DataFrame":
@@ -105,11 +106,74 @@ def comparable(rows: "pd.DataFrame", levels: Sequence[str]) -> "pd.DataFrame":
     one language would else leave all others that one alone.
     """
     cells = ["benchmark", "metric", *levels]
-    own = rows.groupby([*cells, "system"], observed=True)["score"].transform("size")
-    rows = rows[2 * own >= own.groupby([rows[name] for name in cells], observed=True).transform("max")]
+    rows = _standing(rows, cells)
     num_systems = rows.groupby(cells, observed=True)["system"].transform("nunique")
     num_scores = rows.groupby([*cells, "source", "target"], observed=True)["system"].transform("size")
     return rows[num_scores == num_systems]
+
+
+def _standing(rows: "pd.DataFrame", cells: Sequence[str]) -> "pd.DataFrame":
+    """Without the systems that have less than half of the directions that another has."""
+    own = rows.groupby([*cells, "system"], observed=True)["score"].transform("size")
+    return rows[2 * own >= own.groupby([rows[name] for name in cells], observed=True).transform("max")]
+
+
+def shortfalls(rows: "pd.DataFrame", averaged: "pd.DataFrame", levels: Sequence[str]) -> tuple[str, ...]:
+    """Notes for averages over fewer directions than the system with the most has: how many, and who lacks some.
+
+    Args:
+        rows: all scores.
+        averaged: what ``comparable`` leaves of them.
+    """
+    cells = ["benchmark", "metric", *levels]
+    standing = _standing(rows, cells)
+    sizes = standing.groupby([*cells, "system"], observed=True).size()
+    whole = sizes.groupby(level=cells, observed=True).max()
+    union = _num_directions(standing, cells)
+    left = _num_directions(averaged, cells).reindex(whole.index, fill_value=0)
+    short: dict[tuple[str, ...], list[str]] = {}
+    for (*cell, system), size in sizes.items():
+        if left[tuple(cell)] < whole[tuple(cell)] and size < union[tuple(cell)]:
+            short.setdefault(tuple(cell), []).append(system)
+    num_rows = whole.groupby(level=["benchmark", "metric"], observed=True).size()
+    rows_of: dict[tuple[str, str, tuple[str, ...]], dict[str, str]] = {}
+    for cell, systems in short.items():
+        row = " ".join(map(str, cell[2:]))
+        rows_of.setdefault((cell[0], cell[1], tuple(systems)), {})[row] = f"{left[cell]} of {whole[cell]}"
+    # Metrics that the same is said of stand in one line.
+    metrics_of: dict[tuple[str, str, str], list[str]] = {}
+    for (benchmark, metric, systems), named in rows_of.items():
+        metrics_of.setdefault((benchmark, ", ".join(systems), by_row(named, num_rows[benchmark, metric])), []).append(
+            metric
+        )
+    return tuple(
+        f"{benchmark}, {', '.join(metrics)}: averages leave out directions without a score of {systems}: {named}"
+        for (benchmark, systems, named), metrics in metrics_of.items()
+    )
+
+
+def _num_directions(rows: "pd.DataFrame", cells: Sequence[str]) -> "pd.Series":
+    return rows.drop_duplicates([*cells, "source", "target"]).groupby(cells, observed=True).size()
+
+
+def directions_of(rows: "pd.DataFrame", levels: Sequence[str]) -> "pd.DataFrame":
+    """The scores that a table is made of: its systems, benchmarks, metrics and directions, and in which ``row`` each."""
+    row = rows.groupby(["benchmark", *levels], observed=True).ngroup()
+    names = ["benchmark", "source", "target", "system", "metric", "score"]
+    return rows[names].assign(row=row).reset_index(drop=True)
+
+
+def by_row(numbers: Mapping[str, str], num_rows: int) -> str:
+    """What is said of each row, in a line: once if it is the same of all, and of the first if they are many.
+
+    Args:
+        num_rows: how many rows there are, with those that nothing is said of.
+    """
+    if len(numbers) == num_rows > 1 and len(set(numbers.values())) == 1:
+        return f"{next(iter(numbers.values()))} in each row"
+    words = [f"{row} {number}" for row, number in numbers.items()]
+    more = f", … ({len(words)} rows)" if len(words) > _ROWS_NAMED else ""
+    return ", ".join(words[:_ROWS_NAMED]) + more
 
 
 def spread(

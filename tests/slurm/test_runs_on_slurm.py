@@ -97,7 +97,8 @@ def test_a_killed_job_is_tried_again_with_more_memory_and_time(slurm: Cluster, o
     end(process)
     first, second = jobs_after(slurm, known)
     assert (first["JobState"], second["JobState"]) == ("CANCELLED", "COMPLETED")
-    assert int(second["MinMemoryNode"].rstrip("M")) == 2 * int(first["MinMemoryNode"].rstrip("M"))
+    # A training mostly runs out of time: a quarter more memory is enough.
+    assert 4 * int(second["MinMemoryNode"].rstrip("M")) == 5 * int(first["MinMemoryNode"].rstrip("M"))
     assert minutes(second["TimeLimit"]) == 2 * minutes(first["TimeLimit"])
     assert contents(folder) == contents(on_slurm)
 

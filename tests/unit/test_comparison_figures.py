@@ -44,6 +44,8 @@ def test_directions_above_the_threshold_are_counted_both_ways():
 
 def test_counts_are_points_with_a_marker_a_system():
     figure = count_above(BOTH, systems=["A", "B"], centre=["en"])
+    for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+        assert all(tick == round(tick) for tick in axis.get_ticklocs())
     points = [collection.get_offsets().tolist() for collection in figure.axes[0].collections]
     assert points == [[[1, 2]], [[2, 3]]]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B"]

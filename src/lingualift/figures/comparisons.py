@@ -92,6 +92,9 @@ def count_above(
     axes.set_xlim(-0.02 * most, most)
     axes.set_ylim(-0.02 * most, most)
     axes.set_aspect("equal")
+    # No half directions, however few there are.
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     axes.grid(color="0.92", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_xlabel(f"Directions LG→X above {threshold:g} {label}")

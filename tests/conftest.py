@@ -1,5 +1,7 @@
 """What tests share."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,3 +14,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the sample data (../shared/data) is not there")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def root_log_level() -> Iterator[None]:
+    """What a job or a library makes of the root logger's level ends with its test."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)

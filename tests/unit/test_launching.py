@@ -121,6 +121,7 @@ def test_ranks_of_one_node_start_again_by_their_agent_those_of_several_by_anothe
 
 
 def test_without_srun_the_nodes_of_a_recipe_are_this_one(tmp_path, monkeypatch, caplog) -> None:
+    caplog.set_level("WARNING")
     seen = []
     monkeypatch.setattr(launching, "_follow", lambda command, _: (seen.append(command), (1, False))[1])
     with pytest.raises(LingualiftError, match="ended with status 1"):

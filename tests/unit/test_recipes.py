@@ -214,6 +214,7 @@ def test_what_is_measured_changes_nothing_that_is_learnt(given, watched, tmp_pat
 
 def test_best_weights_that_are_lost_are_not_the_model(given, watched, tmp_path, monkeypatch, caplog) -> None:
     """Damaged behind their evaluation, they are refused at the end; gone on with, the next ones are the best."""
+    caplog.set_level("WARNING")
     best = read_json(watched / "model/manifest.json")["best_held_out_step"]
     original = BlockTrainer.compute_loss
 

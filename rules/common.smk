@@ -9,6 +9,10 @@ from lingualift.configuration.loading import load_run
 from lingualift.errors import LingualiftError
 from lingualift.planning import STAGE_VERSIONS, Plan
 
+# Progress bars in a file are read later, if at all: a line a minute is enough there.
+if not sys.stderr.isatty():
+    os.environ.setdefault("TQDM_MININTERVAL", "60")
+
 # What the profile gives is known where Snakemake runs; the processes that it starts for jobs are told by the environment.
 if workflow.is_main_process:
     given = workflow.resource_settings.resources.get("gpu")

@@ -16,3 +16,15 @@ def test_held_out_loss_is_drawn_beside_the_training_loss(tmp_path) -> None:
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["training", "held out"]
     assert len(figure.axes[1].lines) == 1
     write_figure(figure, tmp_path / "curve")
+
+
+def test_waiting_and_memory_are_drawn_in_units_a_reader_knows(tmp_path) -> None:
+    lines = [{"step": step, "loss": 2.0, "data_wait_share": 0.015, "memory_mb": 1500 * step} for step in (1, 2)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    _, waiting, memory = training_curve(tmp_path / "log.jsonl").axes
+    assert waiting.get_ylabel() == "Waiting for\ndata (%)"
+    assert waiting.lines[0].get_xydata().tolist() == [[1, 1.5], [2, 1.5]]
+    assert memory.get_ylabel() == "Memory (GB)"
+    assert memory.lines[0].get_xydata().tolist() == [[1, 1.5], [2, 3.0]]
+    # Small shares look small: the axis goes on to 2 %.
+    assert waiting.get_ylim() == (0, 2)

@@ -12,24 +12,32 @@ from lingualift.files import open_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# What is drawn: the log's key, its name, what one of its units is in the figure's, and the least that an axis ends at.
+_PANELS = (
+    ("loss", "Loss", 1, None),
+    ("learning_rate", "Learning rate", 1, None),
+    ("tokens_per_second", "Tokens / s", 1, 0),
+    ("data_wait_share", "Waiting for\ndata (%)", 100, 2),
+    ("memory_mb", "Memory (GB)", 1e-3, 0),
+)
+
 
 @styled
 def training_curve(log: str | Path, *, title: str = "") -> "Figure":
-    """Loss, also on held-out blocks where it was measured, learning rate and tokens per second against steps.
+    """Loss, also on held-out blocks where it was measured, learning rate, speed, waiting and memory against steps.
 
     Args:
         log: JSON lines with ``step`` and any of ``loss``, ``held_out_loss``, ``learning_rate``,
-            ``tokens_per_second``. Where a resumed run logged a step again, the later line counts.
+            ``tokens_per_second``, ``data_wait_share``, ``memory_mb`` (MB). Where a resumed run logged a step again, the later line counts.
 
     Raises:
         InputError: a line is not a JSON object with a step, or there is none.
     """
     lines = _read_log(Path(log))
-    panels = [("loss", "Loss"), ("learning_rate", "Learning rate"), ("tokens_per_second", "Tokens / s")]
-    panels = [(key, name) for key, name in panels if any(key in line for line in lines.values())] or panels[:1]
-    figure, all_axes = new_figure(6.4, 1.0 + 1.7 * len(panels), rows=len(panels))
-    for axes, (key, name), colour in zip(all_axes, panels, COLOURS, strict=False):
-        points = [(step, line[key]) for step, line in sorted(lines.items()) if line.get(key) is not None]
+    panels = [panel for panel in _PANELS if any(panel[0] in line for line in lines.values())] or _PANELS[:1]
+    figure, all_axes = new_figure(6.4, 1.0 + 1.4 * len(panels), rows=len(panels))
+    for axes, (key, name, scale, top), colour in zip(all_axes, panels, COLOURS, strict=False):
+        points = [(step, scale * line[key]) for step, line in sorted(lines.items()) if line.get(key) is not None]
         # A single point has no line to be seen by.
         axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.4, marker="o" if len(points) < 3 else None)
         held_out = [(step, line["held_out_loss"]) for step, line in sorted(lines.items()) if "held_out_loss" in line]
@@ -44,8 +52,8 @@ def training_curve(log: str | Path, *, title: str = "") -> "Figure":
         axes.set_axisbelow(True)
         if key == "learning_rate":
             axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
-        if key == "tokens_per_second":
-            axes.set_ylim(bottom=0)
+        if top is not None:
+            axes.set_ylim(0, max(top, axes.get_ylim()[1]))
     all_axes[-1].set_xlabel("Step")
     all_axes[0].set_title(title, loc="left")
     figure.align_ylabels(all_axes)

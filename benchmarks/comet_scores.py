@@ -1,12 +1,13 @@
 """COMET scores: segments a second, against comet-score, on one file with repeated hypotheses.
 
-    python benchmarks/comet_scores.py --data ../shared/data --python results/environments/comet-<pins>/bin/python
+    python benchmarks/comet_scores.py --data ../shared/data
 
-The segments are sentences of NTREX (German into English), the hypotheses the references with words lost and doubled;
-``--repeated`` of the lines are lines before them once more, as where many systems or many directions are scored. Both
-sides score the same lines by the same checkpoint on the same cores, each in a process of its own that loads the model,
-in turn. Without ``--checkpoint`` the model is one of COMET-22's class with random weights and its tokenizer learnt
-from the text: its scores mean nothing, but take as long to compute as others of its size.
+COMET runs in the environment that ``snakemake build_comet_environment`` makes, or by the interpreter that ``--python``
+names. The segments are sentences of NTREX (German into English), the hypotheses the references with words lost and
+doubled; ``--repeated`` of the lines are lines before them once more, as where many systems or many directions are
+scored. Both sides score the same lines by the same checkpoint on the same cores, each in a process of its own that loads
+the model, in turn. Without ``--checkpoint`` the model is one of COMET-22's class with random weights and its tokenizer
+learnt from the text: its scores mean nothing, but take as long to compute as others of its size.
 
 - **comet_scoring**: ours, with an empty cache: every text is embedded once, in batches of like length.
 - **comet-score**: the command of unbabel-comet, with its own cache of embeddings and its sorting by length, kept from
@@ -33,13 +34,14 @@ from typing import Any
 from common import SEED, arguments_parser, main_or_part, report, run_part, speed_rows
 
 _OURS, _PEER, _HALF = "comet_scoring", "comet-score", "comet-score, float16"
-_SCRIPT = Path(__file__).parents[1] / "src" / "lingualift" / "comet_scoring.py"
+_ROOT = Path(__file__).parents[1]
+_SCRIPT = _ROOT / "src" / "lingualift" / "comet_scoring.py"
 
 
 def main() -> None:
     """Score in turn and print the table."""
     parser = arguments_parser(__doc__, repetitions=3)
-    parser.add_argument("--python", type=Path, required=True, help="the interpreter of COMET's environment")
+    parser.add_argument("--python", type=Path, default=_built(), help="the interpreter of COMET's environment")
     parser.add_argument("--checkpoint", type=Path, help="the folder of a model of COMET-22's class")
     parser.add_argument("--segments", type=int, default=1000)
     parser.add_argument("--repeated", type=float, default=0.3)
@@ -48,6 +50,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--half", action="store_true", help="time comet-score as it comes, too")
     arguments = parser.parse_args()
+    if arguments.python is None:
+        parser.error("COMET's environment is not there: make it by `snakemake build_comet_environment`, or --python")
     sides: dict[str, Callable[..., list[float]]] = {_OURS: ours, _PEER: peer}
     if arguments.half:
         sides[_HALF] = partial(peer, half=True)
@@ -76,6 +80,12 @@ def main() -> None:
     equal = sum(f"{a:.4f}" == f"{b:.4f}" for a, b in zip(scores[_OURS], scores[_PEER], strict=True))
     notes = [f"lines that stand twice: {share:.0%}; equal scores, as printed: {equal} of {len(lines)}"]
     report("comet_scores", speed_rows(speeds, peer=_PEER, unit="segments/s", digits=1), notes=notes)
+
+
+def _built() -> Path | None:
+    """The interpreter of the environment that the workflow builds, if it has been built."""
+    found = sorted(_ROOT.glob("results/environments/comet-*/bin/python"), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None
 
 
 def repeated_segments(data: Path, count: int, repeated: float, *, seed: int = SEED) -> list[tuple[str, str, str]]:

@@ -118,8 +118,11 @@ def recipe(model):
 
 
 def training_resources(model):
-    """What a training asks of SLURM beside memory and time."""
-    return plan.training_resources(model, gpus=gpus(1) > 0)
+    """What a training asks of SLURM beside memory and time; of one type of GPU where the profile names it."""
+    given = workflow.resource_settings.overwrite_resources.get("train_model", {})
+    # As they are written: values from the command line are functions until a job asks.
+    given = {key: str(getattr(it, "raw", it)).strip("'\"") for key, it in given.items()}
+    return plan.training_resources(model, gpus=gpus(1) > 0, given=given)
 
 
 def gpus(number):

@@ -47,26 +47,70 @@ rule import_benchmark:
         "../workflow/scripts/import_corpus.py"
 
 
+# English sentences for pairs with little text: a job translates them into a shard of the languages.
 rule translate_supplement:
     input:
-        unpack(lambda wildcards: there(plan.supplement_inputs(wildcards.supplement))),
+        unpack(
+            lambda wildcards: there(
+                plan.supplement_shard_inputs(
+                    wildcards.supplement, int(wildcards.shard)
+                )
+            )
+        ),
     output:
-        folder=directory("<results>/corpora/{supplement}"),
+        hypotheses="<results>/supplements/{supplement}/{shard}.jsonl",
+        manifest="<results>/supplements/{supplement}/{shard}.manifest.json",
     log:
-        "<logs>/translate_supplement/{supplement}.log",
+        "<logs>/translate_supplement/{supplement}/{shard}.log",
     benchmark:
-        "<benchmarks>/translate_supplement/{supplement}.tsv"
+        "<benchmarks>/translate_supplement/{supplement}/{shard}.tsv"
     threads: 2
     resources:
-        mem_mb=growing(16000),
+        mem_mb=lambda wildcards, attempt: attempt
+        * (
+            8000
+            + plan.system_weights_mb(
+                plan.configuration.corpora[wildcards.supplement].system
+            )
+        ),
         runtime=growing(1440),
         gpu=gpus(1),
     params:
-        settings=lambda wildcards: plan.supplement_settings(wildcards.supplement),
+        settings=lambda wildcards: plan.supplement_shard_settings(
+            wildcards.supplement, int(wildcards.shard)
+        ),
         state=f"{RESULTS}/state/supplements/{{supplement}}",
         seed=SEED,
         version=version("translate_supplement"),
     message:
-        "Translating English sentences for pairs with little text: {wildcards.supplement}"
+        "Translating English sentences for pairs with little text: {wildcards.supplement}, shard {wildcards.shard}"
     script:
         "../workflow/scripts/translate_supplement.py"
+
+
+rule assemble_supplement:
+    input:
+        unpack(
+            lambda wildcards: in_results(plan.supplement_inputs(wildcards.supplement))
+        ),
+        hypotheses=lambda wildcards: in_results(
+            plan.supplement_hypotheses(wildcards.supplement)
+        ),
+    output:
+        folder=directory("<results>/corpora/{supplement}"),
+    log:
+        "<logs>/assemble_supplement/{supplement}.log",
+    benchmark:
+        "<benchmarks>/assemble_supplement/{supplement}.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        settings=lambda wildcards: plan.supplement_settings(wildcards.supplement),
+        seed=SEED,
+        version=version("assemble_supplement"),
+    message:
+        "Putting the translated pairs of {wildcards.supplement} together"
+    script:
+        "../workflow/scripts/assemble_supplement.py"

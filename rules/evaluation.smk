@@ -12,6 +12,7 @@ rule score_hypotheses:
         ),
     output:
         scores="<results>/scores/{system}/{benchmark}.csv",
+        manifest="<results>/scores/{system}/{benchmark}.manifest.json",
     log:
         "<logs>/score_hypotheses/{system}/{benchmark}.log",
     benchmark:
@@ -189,6 +190,7 @@ rule make_table:
                 "table": wildcards.table,
             },
         ),
+        manifest="<results>/tables/{table}.manifest.json",
     log:
         "<logs>/make_table/{table}.log",
     benchmark:

@@ -1,9 +1,20 @@
 # Downloads: the only rules that use the network, on the machine that Snakemake runs on.
 
 
+import lingualift.public_sets as public_sets
+
+try:
+    PUBLIC_SETS = public_sets.read_public_sets(
+        os.path.relpath(f"{workflow.basedir}/config/public_sets.yaml")
+    )
+except LingualiftError as error:
+    raise WorkflowError(str(error)) from None
+
+
 localrules:
     fetch_dataset,
     fetch_model,
+    fetch_public_set,
 
 
 # Shared by all runs on the same data folder.
@@ -49,3 +60,40 @@ rule fetch_model:
         "Downloading model {wildcards.fetched_model}"
     script:
         "../workflow/scripts/fetch_model.py"
+
+
+# Shared by all runs on the same data folder. The manifest, not the folder, is the output: a folder that somebody
+# filled by hand is never removed.
+rule fetch_public_set:
+    output:
+        manifest=f"{DATA}/{{public_set}}/manifest.json",
+    log:
+        "<logs>/fetch_public_set/{public_set}.log",
+    benchmark:
+        "<benchmarks>/fetch_public_set/{public_set}.tsv"
+    wildcard_constraints:
+        public_set="|".join(map(re.escape, PUBLIC_SETS)),
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(240),
+    params:
+        settings=lambda wildcards: PUBLIC_SETS[wildcards.public_set].settings(),
+        checksums=os.path.relpath(f"{workflow.basedir}/config/checksums.tsv"),
+        state=f"{RESULTS}/state/fetched/public_sets/{{public_set}}",
+        version=public_sets.VERSION,
+    message:
+        "Downloading {wildcards.public_set}"
+    script:
+        "../workflow/scripts/fetch_public_set.py"
+
+
+# A target for each public set, by its name: `snakemake fetch_flores101`.
+for public_set in PUBLIC_SETS:
+
+    rule:
+        name:
+            f"fetch_{public_set}"
+        input:
+            f"{DATA}/{public_set}/manifest.json",
+        localrule: True

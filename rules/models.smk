@@ -22,7 +22,6 @@ rule train_model:
         nodes=lambda wildcards: recipe(wildcards.trained).nodes,
         devices=lambda wildcards: recipe(wildcards.trained).devices,
         gpu=lambda wildcards: training_resources(wildcards.trained).get("gpu"),
-        gres=lambda wildcards: training_resources(wildcards.trained).get("gres"),
         mpi=lambda wildcards: training_resources(wildcards.trained).get("mpi"),
         tasks=lambda wildcards: training_resources(wildcards.trained).get("tasks"),
         tasks_per_gpu=lambda wildcards: training_resources(wildcards.trained).get(

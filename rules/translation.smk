@@ -34,7 +34,7 @@ rule translate_shard:
         settings=lambda wildcards: plan.translation_settings(
             wildcards.translating, wildcards.benchmark, int(wildcards.shard)
         ),
-        state=f"{RESULTS}/state/hypotheses/{{translating}}/{{benchmark}}/{{shard}}",
+        state=f"{RESULTS}/state/hypotheses/{{translating}}/{{benchmark}}",
         version=version("translate_shard"),
     message:
         "Translating {wildcards.benchmark} with {wildcards.translating}, shard {wildcards.shard}"
@@ -72,7 +72,7 @@ rule translate_legs:
             wildcards.benchmark,
             int(wildcards.shard),
         ),
-        state=f"{RESULTS}/state/pivots/{{translating}}/{{pivot}}/{{benchmark}}/{{shard}}",
+        state=f"{RESULTS}/state/pivots/{{translating}}/{{pivot}}/{{benchmark}}",
         version=version("translate_legs"),
     message:
         "Translating {wildcards.benchmark} into {wildcards.pivot} with {wildcards.translating}, shard {wildcards.shard}"
@@ -107,7 +107,7 @@ rule translate_through_pivot:
         settings=lambda wildcards: plan.translation_settings(
             wildcards.pivoting, wildcards.benchmark, int(wildcards.shard)
         ),
-        state=f"{RESULTS}/state/hypotheses/{{pivoting}}/{{benchmark}}/{{shard}}",
+        state=f"{RESULTS}/state/hypotheses/{{pivoting}}/{{benchmark}}",
         version=version("translate_through_pivot"),
     message:
         "Translating {wildcards.benchmark} through a pivot with {wildcards.pivoting}, shard {wildcards.shard}"

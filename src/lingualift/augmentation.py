@@ -4,20 +4,18 @@ import contextlib
 import csv
 import functools
 import itertools
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from lingualift.configuration.lexicons import Augmentation
 from lingualift.errors import InputError
-from lingualift.files import atomic_path, fingerprint, read_json, remove, write_json
+from lingualift.files import atomic_path, fingerprint, link_or_copy, read_json, remove, write_json
 from lingualift.lexicons import Lexicon
 from lingualift.manifests import Manifest, load_manifest
 from lingualift.randomness import Permutation, hashes, seed_of
@@ -27,10 +25,6 @@ from lingualift.segmentation import Segmented
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Raised when the same corpus, lexicon and settings would give other text.
-VERSION = 1
-# Rows of a batch in a corpus's tables.
-BATCH = 16_384
 # Languages whose look-ups are remembered at a time.
 _NUM_REPLACERS = 16
 
@@ -70,6 +64,7 @@ def augment_corpus(
     seed: int,
     out: Path,
     work: Path,
+    version: int = 1,
 ) -> Manifest:
     """Replace words in the source sides of a corpus; write a corpus of the same form.
 
@@ -84,13 +79,14 @@ def augment_corpus(
         seed: the run's; all draws are a function of it, the corpus, the language pair and the row.
         out: the new corpus, a folder; appears when it is whole.
         work: a folder where finished tables wait, so that a killed job goes on where it was.
+        version: the stage's; what another version left in ``work`` is not gone on with.
 
     Raises:
         InputError: the corpus or the lexicon cannot be read, or there is nothing to augment.
 
     Source: LLaMAX, section 2.1, step 2.
     """
-    settings = {**augmentation.model_dump(mode="json"), "languages": list(codes), "version": VERSION}
+    settings = {**augmentation.model_dump(mode="json"), "languages": list(codes), "version": version}
     manifest = Manifest("corpus", settings, seed=seed)
     corpus, lexicon = load_manifest(corpus_folder / "manifest.json"), Lexicon.open(lexicon_folder)
     if "tables" not in corpus:
@@ -189,12 +185,18 @@ def _augment_part(
     part: _Part, corpus: Path, augmentation: Augmentation, replacers: _Replacers, seed: int, work: Path
 ) -> dict[str, Any]:
     """Write the tables of one part into ``work``; return their entries, dropped rows and coverage."""
+    import pyarrow as pa
+
+    from lingualift.arrow_tables import TableWriter
+
+    columns = {"source": pa.string(), "target": pa.string(), "line": pa.int64()}
     path = corpus / "tables" / f"{part.table}.arrow"
     place = seed_of(seed, "augment", augmentation.source, part.table, part.source, part.target)
     replace = {way: replacers(way[0], seed_of(place, *way)) for way in part.ways if way[0] in replacers.lexicon}
     uncovered = 0
     with contextlib.ExitStack() as stack:
-        writers = {way: stack.enter_context(_TableWriter(work / part.file(way))) for way in replace}
+        paths = {way: stack.enter_context(atomic_path(work / part.file(way))) for way in replace}
+        writers = {way: stack.enter_context(TableWriter(path, columns)) for way, path in paths.items()}
         for lines, texts in _sampled_rows(path, part, augmentation.sample, place):
             way_of_row = hashes(place, lines) % np.uint64(len(part.ways))
             for number, way in enumerate(part.ways):
@@ -203,7 +205,8 @@ def _augment_part(
                     uncovered += len(here)
                     continue
                 source, target = (text.take(here) for text in (texts if number == 0 else texts[::-1]))
-                writers[way].write(replace[way](source.to_pylist(), lines[here]), target, lines[here])
+                changed = pa.array(replace[way](source.to_pylist(), lines[here]), pa.string())
+                writers[way].add([changed, target.cast(pa.string()), pa.array(lines[here])])
     tables = [
         {
             "name": "-".join(way),
@@ -257,43 +260,6 @@ def _rows(path: Path, part: _Part) -> Iterator[tuple[np.ndarray, tuple["pa.Array
         raise InputError(path, f"not a table of a corpus: {error}") from error
 
 
-class _TableWriter:
-    """An Arrow file of changed sentences, their counterparts and line numbers, in batches of one size; atomic."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.num_rows = path, 0
-
-    def __enter__(self) -> Self:
-        import pyarrow as pa
-
-        columns = {"source": pa.string(), "target": pa.string(), "line": pa.int64()}
-        self._stack = contextlib.ExitStack()
-        part = self._stack.enter_context(atomic_path(self.path))
-        self._waiting = pa.schema(columns).empty_table()
-        self._writer = self._stack.enter_context(pa.ipc.new_file(str(part), self._waiting.schema))
-        return self
-
-    def __exit__(self, *error: Any) -> bool | None:
-        if error[0] is None:
-            self._flush(1)
-        return self._stack.__exit__(*error)
-
-    def write(self, sources: Sequence[str], targets: "pa.Array", lines: np.ndarray) -> None:
-        """Add rows."""
-        import pyarrow as pa
-
-        rows = pa.table({"source": pa.array(sources, pa.string()), "target": targets.cast(pa.string()), "line": lines})
-        self._waiting = pa.concat_tables([self._waiting, rows])
-        self.num_rows += len(sources)
-        self._flush(BATCH)
-
-    def _flush(self, least: int) -> None:
-        while len(self._waiting) >= least:
-            for batch in self._waiting.slice(0, BATCH).combine_chunks().to_batches():
-                self._writer.write_batch(batch)
-            self._waiting = self._waiting.slice(BATCH)
-
-
 def _publish(tables: Sequence[Mapping[str, Any]], work: Path, folder: Path) -> list[dict[str, Any]]:
     """Put the finished tables that have rows into ``folder``; return their entries."""
     names = Counter(table["name"] for table in tables if table["rows"])
@@ -303,11 +269,7 @@ def _publish(tables: Sequence[Mapping[str, Any]], work: Path, folder: Path) -> l
             continue
         # Two tables of the corpus may hold the same pair of languages.
         name = table["name"] if names[table["name"]] == 1 else table["file"].removesuffix(".arrow")
-        source, target = work / table["file"], folder / f"{name}.arrow"
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
+        link_or_copy(work / table["file"], folder / f"{name}.arrow")
         published.append({**{key: value for key, value in table.items() if key != "file"}, "name": name})
     return published
 

@@ -87,13 +87,14 @@ def find_state(
         blocks: packed mixture.
         base: folder of the model to go on from.
     """
+    packed = read_json(blocks / "manifest.json")
     key = fingerprint(
         {
             "scratch": scratch.model_dump(mode="json") if scratch else None,
             "seed": seed,
-            "recipe": _shaping(recipe),
+            "recipe": _shaping(recipe, packed),
             # Not its checksum: the time that packing took is not part of what was packed.
-            "blocks": _without(read_json(blocks / "manifest.json"), "seconds", "versions"),
+            "blocks": _without(packed, "seconds", "versions"),
             "base": [checksum(path) for path in sorted(base.glob("*.safetensors"))] if base else None,
         }
     )
@@ -116,9 +117,16 @@ def find_state(
     return str(own), str(newest) if newest else None
 
 
-def _shaping(recipe: Recipe) -> dict[str, Any]:
-    """What of a recipe shapes the weights; the rest, which may change halfway, at its default."""
+def _shaping(recipe: Recipe, packed: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a recipe shapes the weights; the rest, which may change halfway, at its default.
+
+    Args:
+        packed: the manifest of the mixture.
+    """
     content = recipe.model_dump(mode="json")
+    if (evaluation := recipe.evaluation) and evaluation.held_out(packed["counts"]["blocks"]) < evaluation.blocks:
+        # A bound that is not reached says nothing; former versions had none.
+        content["evaluation"] = _without(content["evaluation"], "blocks")
     content |= {name: Recipe.model_fields[name].default for name in OPERATIONAL}
     return _without(content, *_LATER_OPERATIONAL, *(name for name in _LATER if content[name] is None))
 

@@ -2,14 +2,18 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lingualift.errors import LingualiftError
+
+if TYPE_CHECKING:
+    from lingualift.languages import Language
+    from lingualift.translation import Translates
 
 app = typer.Typer(
     help="Lift a language model that knows a few languages well into a hundred. Runs are made by snakemake.",
@@ -187,7 +191,13 @@ def translate(
     sentence: Annotated[str | None, typer.Argument(help="Default: the lines of the standard input.")] = None,
     source: Annotated[str, typer.Option(help="Code of the language it is in.")] = "en",
     target: Annotated[str, typer.Option(help="Code of the language it is wanted in.")] = "de",
-    prompt: Annotated[str, typer.Option(help="Template of prompts.yaml: the one the model was tuned with.")] = "alpaca",
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="Template of prompts.yaml: the one the model was tuned with. Default: alpaca; that of its family for "
+            "a translation model, where it takes one."
+        ),
+    ] = None,
     beam: Annotated[int, typer.Option(min=1)] = 4,
     engine: Annotated[Literal["auto", "transformers", "ctranslate2", "vllm"], typer.Option()] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="0: all cores.")] = 0,
@@ -196,71 +206,98 @@ def translate(
 ) -> None:
     """Translate a sentence, or lines from standard input."""
     sentences = [sentence] if sentence is not None else [line.strip() for line in sys.stdin]
+    files = (languages_file or _shipped("languages.tsv"), prompts_file or _shipped("prompts.yaml"))
+    options = {"prompt": prompt, "beam": beam, "engine": engine, "threads": threads, "files": files}
     with _friendly():
-        for line in _translations(
-            model,
-            sentences,
-            source=source,
-            target=target,
-            prompt=prompt,
-            settings={"model": "model", "beam": beam, "engine": engine},
-            threads=threads,
-            files=(languages_file or _shipped("languages.tsv"), prompts_file or _shipped("prompts.yaml")),
-        ):
+        for line in _translations(model, sentences, source=source, target=target, **options):
             typer.echo(line)
 
 
 def _translations(
-    model: Path,
-    sentences: list[str],
-    *,
-    source: str,
-    target: str,
-    prompt: str,
-    settings: dict[str, object],
-    threads: int,
-    files: tuple[Path, Path],
+    model: Path, sentences: Sequence[str], *, source: str, target: str, files: tuple[Path, Path], **options: Any
 ) -> list[str]:
     """The translation of each sentence; an empty one stays empty.
+
+    Args:
+        options: those of :func:`_translator`.
 
     Raises:
         LingualiftError: no such model, language or prompt.
     """
     from lingualift.configuration.loading import read_yaml
     from lingualift.configuration.messages import nearest
-    from lingualift.configuration.prompts import Prompt
-    from lingualift.configuration.systems import CausalModel
-    from lingualift.engines import choose_engine, convert_to_ctranslate2
     from lingualift.languages import load_languages
-    from lingualift.translation import load_translator
 
-    table, prompts = load_languages(files[0]), read_yaml(files[1])
+    table = load_languages(files[0])
     for code in (source, target):
         if code not in table:
             raise LingualiftError(f"no language {code!r}{nearest(code, table)}; `lingualift languages` lists them")
-    if prompt not in prompts:
-        raise LingualiftError(f"no prompt {prompt!r}{nearest(prompt, prompts)}; there are {', '.join(prompts)}")
+    languages = {code: table[code] for code in (source, target)}
+    translated = [""] * len(sentences)
+    filled = [number for number, text in enumerate(sentences) if text]
+    with _translator(model, languages, prompts=read_yaml(files[1]), **options) as translator:
+        for numbers, questions, longest in translator.plan([sentences[n] for n in filled], source, target):
+            for number, answer in zip(numbers, translator.answer(questions, longest), strict=True):
+                translated[filled[number]] = answer
+    return translated
+
+
+@contextmanager
+def _translator(
+    model: Path,
+    languages: Mapping[str, "Language"],
+    *,
+    prompts: Mapping[str, Any],
+    prompt: str | None,
+    beam: int,
+    engine: str,
+    threads: int,
+) -> Iterator["Translates"]:
+    """The model of a folder, causal or a translation model, ready to translate between some languages."""
+    from lingualift.configuration.messages import nearest
+    from lingualift.configuration.prompts import Prompt
+    from lingualift.configuration.systems import FAMILIES, CausalModel, TranslationModel
+    from lingualift.engines import choose_engine, convert_to_ctranslate2
+    from lingualift.sequence_models import codes_in, detect_family, is_translation_model, load_sequence_translator
+    from lingualift.translation import load_translator
+
+    def template(name: str) -> Prompt:
+        if name not in prompts:
+            raise LingualiftError(f"no prompt {name!r}{nearest(name, prompts)}; there are {', '.join(prompts)}")
+        return Prompt.model_validate(prompts[name])
+
+    if prompt is not None:
+        template(prompt)
     if not (model / "config.json").is_file():
         raise LingualiftError(f"{model}: not the folder of a model (it has no config.json)")
-    system = CausalModel.model_validate(settings)
+    names = {code: language.name for code, language in languages.items()}
+    if is_translation_model(model):
+        family = FAMILIES[detect_family(model)]
+        if engine not in ("auto", "transformers"):
+            raise LingualiftError(f"{model}: a translation model, which transformers runs, not {engine}")
+        if prompt and not family.prompt:
+            raise LingualiftError(f"{model}: a translation model that is not asked in words and takes no prompt")
+        yield load_sequence_translator(
+            system=TranslationModel(translator=".", beam=beam),
+            data=model,
+            names=codes_in(languages, family.column) if family.column else names,
+            prompt=template(prompt or family.prompt) if family.prompt else None,
+            column=family.column,
+        )
+        return
+    system = CausalModel.model_validate({"model": "model", "beam": beam, "engine": engine})
     with tempfile.TemporaryDirectory() as folder:
         converted = Path(folder) / "converted" if choose_engine(system, gpus=_gpus()) == "ctranslate2" else None
         if converted is not None:
             convert_to_ctranslate2(model, converted)
-        translator = load_translator(
+        yield load_translator(
             model=model,
             converted=converted,
             system=system,
-            prompt=Prompt.model_validate(prompts[prompt]),
-            names={code: table[code].name for code in (source, target)},
+            prompt=template(prompt or "alpaca"),
+            names=names,
             threads=threads,
         )
-        translated = [""] * len(sentences)
-        filled = [number for number, text in enumerate(sentences) if text]
-        for numbers, prompts_ids, longest in translator.plan([sentences[n] for n in filled], source, target):
-            for number, answer in zip(numbers, translator.answer(prompts_ids, longest), strict=True):
-                translated[filled[number]] = answer
-    return translated
 
 
 def _gpus() -> int:

@@ -6,81 +6,42 @@ language, good pairs by "<a>-<b>", whether it is directed (columns source and ta
 """
 
 import multiprocessing
-import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from lingualift.arrow_tables import TableWriter, open_table
 from lingualift.configuration.corpora import AnyCorpus
 from lingualift.configuration.corpus_base import INSTRUCTION_FIELDS, INSTRUCTIONS, MULTIWAY, TableSource
 from lingualift.errors import InputError
-from lingualift.files import atomic_path, checksum, fingerprint, read_json, write_json
-from lingualift.languages import Language
+from lingualift.files import atomic_path, checksum, files_below, fingerprint, link_or_copy, read_json, write_json
+from lingualift.languages import Coded
 from lingualift.manifests import Manifest, load_manifest
 from lingualift.readers import read_table
-from lingualift.readers.batches import BATCH_ROWS, EMPTY, LENGTH_RATIO, MISSING, Batch, Cleaned, clean, good_pair_mask
+from lingualift.readers.batches import EMPTY, LENGTH_RATIO, MISSING, Batch, Cleaned, clean, good_pair_mask
 
-__all__ = ["IMPORT_VERSION", "TableWriter", "corpus_tables", "good_pair_mask", "import_corpus", "open_table"]
-
-# Raised whenever the same raw files would come out otherwise.
-IMPORT_VERSION = 1
-
-
-class TableWriter:
-    """Writes an Arrow IPC file in record batches of 16,384 rows, whatever the size of what comes in."""
-
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self._schema = pa.schema([(name, pa.large_string()) for name in names])
-        self._writer = pa.ipc.new_file(str(path), self._schema)
-        self._waiting: list[pa.RecordBatch] = []
-        self._num_waiting = 0
-
-    def __enter__(self) -> "TableWriter":
-        return self
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if kind is None:
-            self._flush(1)
-        self._writer.close()
-
-    def add(self, columns: Sequence[pa.Array]) -> None:
-        """Append rows: a ``large_string`` array a column."""
-        self._waiting.append(pa.record_batch(list(columns), schema=self._schema))
-        self._num_waiting += len(columns[0])
-        if self._num_waiting >= BATCH_ROWS:
-            self._flush(BATCH_ROWS)
-
-    def _flush(self, least: int) -> None:
-        """Write full batches while ``least`` rows wait."""
-        table = pa.Table.from_batches(self._waiting, self._schema).combine_chunks()
-        start = 0
-        while len(table) - start >= least:
-            for batch in table.slice(start, BATCH_ROWS).combine_chunks().to_batches():
-                self._writer.write_batch(batch)
-            start += BATCH_ROWS
-        rest = table.slice(start)
-        self._waiting, self._num_waiting = rest.to_batches(), len(rest)
+__all__ = ["TableWriter", "corpus_tables", "good_pair_mask", "import_corpus", "open_table"]
 
 
 def import_corpus(
     corpus: AnyCorpus,
     *,
     languages: Sequence[str],
-    table: Mapping[str, Language],
+    table: Mapping[str, Coded],
     data: Path,
     out: Path,
     work: Path,
     workers: int = 1,
     strict: bool = False,
+    version: int = 1,
 ) -> Manifest:
     """Import a corpus into the folder ``out``, atomically.
 
@@ -94,6 +55,7 @@ def import_corpus(
         work: a folder of this corpus alone, on the same file system as ``out`` if linking is to save a copy.
         workers: how many tables to read at a time.
         strict: for benchmarks: a bad row is an error and none is dropped.
+        version: the stage's; what another version left in ``work`` is not gone on with.
 
     Raises:
         InputError: a missing or broken file, sides that are not aligned, too many bad rows (more than the corpus'
@@ -101,16 +63,16 @@ def import_corpus(
         LingualiftError: the corpus has none of the languages.
     """
     sources = corpus.tables(languages, table, data)
-    manifest = Manifest("corpus", corpus.model_dump(mode="json") | {"strict": strict, "version": IMPORT_VERSION})
+    manifest = Manifest("corpus", corpus.model_dump(mode="json") | {"strict": strict, "version": version})
     for source in sources:
         _require_files(source)
     work.mkdir(parents=True, exist_ok=True)
     states: dict[str, dict[str, Any]] = {}
     for source in sources:
-        if state := _finished(corpus, source, work, strict):
+        if state := _finished(corpus, source, work, strict, version):
             states[source.name] = state
     todo = [source for source in sources if source.name not in states]
-    states |= _import_tables(corpus, todo, work, strict, workers)
+    states |= _import_tables(corpus, todo, work, strict, version, workers)
 
     manifest.details |= {"corpus_kind": corpus.kind, "tables": [states[source.name]["table"] for source in sources]}
     for source in sources:
@@ -121,24 +83,9 @@ def import_corpus(
     with atomic_path(out) as part:
         (part / "tables").mkdir(parents=True)
         for source in sources:
-            _link(work / f"{source.name}.arrow", part / "tables" / f"{source.name}.arrow")
+            link_or_copy(work / f"{source.name}.arrow", part / "tables" / f"{source.name}.arrow")
         manifest.save(part / "manifest.json")
     return manifest
-
-
-def open_table(folder: str | Path, name: str) -> pa.Table:
-    """Open a table of an imported corpus by memory map: it costs no memory until it is read.
-
-    Raises:
-        InputError: there is no such table, or it is broken.
-    """
-    path = Path(folder) / "tables" / f"{name}.arrow"
-    if not path.is_file():
-        raise InputError(path, "no such table")
-    try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except pa.ArrowInvalid as error:
-        raise InputError(path, f"broken table: {error}") from error
 
 
 def corpus_tables(folder: str | Path) -> list[dict[str, Any]]:
@@ -147,7 +94,7 @@ def corpus_tables(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def _import_tables(
-    corpus: AnyCorpus, sources: list[TableSource], work: Path, strict: bool, workers: int
+    corpus: AnyCorpus, sources: list[TableSource], work: Path, strict: bool, version: int, workers: int
 ) -> dict[str, dict[str, Any]]:
     """Import what is not finished, perhaps in several processes."""
     progress: Any = tqdm(total=len(sources), desc="importing", unit="table", disable=not sources)
@@ -155,19 +102,18 @@ def _import_tables(
     with progress:
         if workers <= 1 or len(sources) <= 1:
             for source in sources:
-                states[source.name] = _import_table(corpus, source, work, strict)
+                states[source.name] = _import_table(corpus, source, work, strict, version)
                 progress.update()
             return states
         # Forked, since a spawned process would run the calling script again.
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(min(workers, len(sources)), mp_context=context) as pool:
-            futures = {pool.submit(_import_apart, corpus, source, work, strict): source.name for source in sources}
+            futures = {
+                pool.submit(_import_table, corpus, source, work, strict, version): source.name for source in sources
+            }
             try:
                 for future in as_completed(futures):
-                    state = future.result()
-                    if isinstance(state, _Failure):
-                        raise InputError(state.path, state.message, line=state.line)
-                    states[futures[future]] = state
+                    states[futures[future]] = future.result()
                     progress.update()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
@@ -175,26 +121,9 @@ def _import_tables(
     return states
 
 
-class _Failure(NamedTuple):
-    """An :class:`InputError` on its way out of a process, since it cannot be pickled."""
-
-    path: str
-    message: str
-    line: int | None
-
-
-def _import_apart(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool) -> dict[str, Any] | _Failure:
-    """Import one table in a process of its own."""
-    try:
-        return _import_table(corpus, source, work, strict)
-    except InputError as error:
-        place = error.path if error.line is None else f"{error.path}:{error.line}"
-        return _Failure(error.path, str(error).removeprefix(f"{place}: "), error.line)
-
-
-def _import_table(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool) -> dict[str, Any]:
+def _import_table(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool, version: int) -> dict[str, Any]:
     """Read one table into ``work`` and note what came of it beside it."""
-    before = _state_name(corpus, source, strict)
+    before = _state_name(corpus, source, strict, version)
     path, notes = work / f"{source.name}.arrow", work / f"{source.name}.json"
     # First, or notes of other settings might be found beside the new table.
     notes.unlink(missing_ok=True)
@@ -359,12 +288,7 @@ def _allow_empty(column: Cleaned) -> Cleaned:
 
 def _raw_files(source: TableSource) -> list[Path]:
     """The files themselves, where a source may be a folder."""
-    return [
-        file
-        for path in source.files
-        for file in (sorted(path.rglob("*")) if path.is_dir() else [path])
-        if file.is_file()
-    ]
+    return [file for path in source.files for file in files_below(path)]
 
 
 def _require_files(source: TableSource) -> None:
@@ -373,24 +297,17 @@ def _require_files(source: TableSource) -> None:
             raise InputError(path, f"no such file, wanted for '{source.name}'")
 
 
-def _state_name(corpus: AnyCorpus, source: TableSource, strict: bool) -> str:
+def _state_name(corpus: AnyCorpus, source: TableSource, strict: bool, version: int) -> str:
     """What a table depends on; `languages` and `pairs` only choose tables."""
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _raw_files(source)]
     settings = corpus.model_dump(mode="json", exclude={"languages", "pairs", "max_dropped"})
-    return fingerprint([IMPORT_VERSION, settings, source.name, source.languages, source.fields, strict, stats])
+    return fingerprint([version, settings, source.name, source.languages, source.fields, strict, stats])
 
 
-def _finished(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool) -> dict[str, Any] | None:
+def _finished(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool, version: int) -> dict[str, Any] | None:
     """What an earlier import noted of a table, if it still holds."""
     path = work / f"{source.name}.json"
     if not (path.is_file() and (work / f"{source.name}.arrow").is_file()):
         return None
     state = read_json(path)
-    return state if state["fingerprint"] == _state_name(corpus, source, strict) else None
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    return state if state["fingerprint"] == _state_name(corpus, source, strict, version) else None

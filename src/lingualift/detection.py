@@ -6,6 +6,7 @@ outputs would be counted as another language's, and a rate of 0 would say that n
 
 import functools
 import importlib.metadata
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -17,10 +18,15 @@ from lingualift.errors import LingualiftError
 from lingualift.files import checksum
 from lingualift.languages import Language
 from lingualift.manifests import Manifest
-from lingualift.scoring import Hypotheses, Pair, in_parallel, keep_directions, write_scores
+from lingualift.scoring import Hypotheses, Pair, benchmark_sentences, in_parallel, keep_directions, write_scores
+
+logger = logging.getLogger(__name__)
 
 # fastText's lid.176 names languages by ISO 639-1, or by 639-3 where that has none; but these otherwise.
 _LID176 = {"gsw": "als", "als": "sq", "kmr": "ku", "nob": "no", "fil": "tl"}
+
+# References that are looked at, and the percentage below which their language is doubted.
+_REFERENCES, _FEW = 100, 50
 
 Counts = dict[str, int]
 
@@ -171,7 +177,7 @@ def score_off_target(
         version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
-        The manifest of the scores.
+        The manifest of the scores; with how many references are in their language, by a warning where few are.
 
     Raises:
         InputError: a file has a bad line.
@@ -198,7 +204,42 @@ def score_off_target(
                 rows.append(head | row | {"segments": sum(counts.values())})
             manifest.counts.update(directions=1, segments=sum(counts.values()), undetected=counts.get("", 0))
         write_scores(rows, out)
+    own = in_parallel(
+        partial(_own_references, hypotheses, detectors.values(), languages), _targets(hypotheses), workers
+    )
+    references = {target: rate for found in own for target, rate in found.items()}
+    manifest.details["references_in_their_language"] = dict(sorted(references.items()))
     return manifest
+
+
+def _targets(hypotheses: Hypotheses) -> list[Pair]:
+    """A direction into each target."""
+    return list({target: (source, target) for source, target in hypotheses.stretches}.values())
+
+
+def _own_references(
+    hypotheses: Hypotheses, detectors: Iterable[Detector], languages: Mapping[str, Language], pair: Pair
+) -> dict[str, float]:
+    """How many of the first references of a direction are in the language that they should be in, in per cent.
+
+    Nothing where no detector knows the language.
+    """
+    target = pair[1]
+    limit = min(_REFERENCES, hypotheses.limit or _REFERENCES)
+    references = benchmark_sentences(hypotheses.folder, *pair, limit=limit)[1]
+    for detector in detectors:
+        if (label := detector.label(languages[target])) is not None:
+            rate = _rate(_count(detector.detect(references)), label)
+            assert rate is not None
+            if rate < _FEW:
+                logger.warning(
+                    "references in %s: %.0f %% of the first %d are taken for it: are they in another language?",
+                    languages[target].name,
+                    rate,
+                    len(references),
+                )
+            return {target: rate}
+    return {}
 
 
 def _count(labels: Iterable[str | None]) -> Counts:

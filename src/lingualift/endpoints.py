@@ -22,6 +22,7 @@ from lingualift.configuration.prompts import Message, Prompt
 from lingualift.configuration.systems import Endpoint
 from lingualift.errors import LingualiftError
 from lingualift.stores import RecordStore
+from lingualift.translation import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -210,7 +211,7 @@ class EndpointTranslator:
             asked = [self.prompt.messages(sentences[n], self.names[source], self.names[target]) for n in numbers]
             yield numbers, [_frozen(messages) for messages in asked], self.system.max_tokens
 
-    def settings(self) -> list[object]:
+    def settings(self, *languages: str) -> list[object]:
         """What determines the translations, beside the sentences."""
         system = self.system
         return [
@@ -219,7 +220,7 @@ class EndpointTranslator:
             system.max_tokens,
             system.temperature,
             self.prompt.model_dump(mode="json"),
-            self.names,
+            names_of(self.names, languages),
         ]
 
     def counts(self) -> dict[str, dict[str, float]]:
@@ -373,6 +374,8 @@ def _parse(body: bytes) -> Answer:
             raise TypeError("content is no text")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise _RetryError(f"an answer that is not of OpenAI's form ({type(error).__name__}: {error})") from None
+    # Half of a surrogate pair, where an answer was cut, is no text that a file could hold.
+    text = text.encode("utf-8", "replace").decode()
     return Answer(text, str(choice.get("finish_reason") or ""), *tokens)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from lingualift.configuration.systems import CausalModel
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path
+from lingualift.manifests import Manifest
 from lingualift.tokenization import load_tokenizer
 
 if TYPE_CHECKING:
@@ -177,11 +178,16 @@ def convert_to_ctranslate2(model: str | Path | None, out: Path) -> None:
         raise LingualiftError(f"the model `{out.name}` is not there: `models.{out.name}.path` says where it is")
     from ctranslate2.converters import TransformersConverter
 
+    manifest = Manifest("converted model", {"model": out.name})
     with atomic_path(out) as part:
         try:
             TransformersConverter(str(model), load_as_float16=False).convert(str(part))
         except ValueError as error:
             raise LingualiftError(f"{model}: {error}; set `engine: transformers` for this system") from error
+        # One of ours names the weights by their checksums.
+        own = Path(model) / "manifest.json"
+        manifest.add_input(own if own.is_file() else Path(model) / "config.json")
+        manifest.save(part / "manifest.json")
 
 
 def forget_decoding(model: "PreTrainedModel", *, keep: Sequence[str]) -> None:

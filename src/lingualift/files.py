@@ -19,6 +19,7 @@ from lingualift.errors import InputError
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # What the decompressors raise on a broken archive.
 BROKEN_ARCHIVE = (EOFError, OSError, lzma.LZMAError, zlib.error)
+_PIECE = 1 << 20
 
 
 def open_bytes(path: str | Path) -> IO[bytes]:
@@ -35,6 +36,28 @@ def open_bytes(path: str | Path) -> IO[bytes]:
     if path.suffix == ".zst":
         return io.BufferedReader(_Zstandard(path))
     return _OPENERS.get(path.suffix, open)(path, "rb")
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """All of a file, decompressed by suffix.
+
+    Raises:
+        InputError: missing, or a broken archive; with the line at which it breaks.
+    """
+    pieces: list[bytes] = []
+    with open_bytes(path) as file:
+        try:
+            # read() would throw away what it has when it fails.
+            while piece := file.read1(_PIECE):
+                pieces.append(piece)
+        except BROKEN_ARCHIVE as error:
+            raise broken_archive(path, error, line=1 + sum(piece.count(b"\n") for piece in pieces)) from error
+    return b"".join(pieces)
+
+
+def broken_archive(path: str | Path, error: BaseException, *, line: int) -> InputError:
+    """What to say of a file whose decompressor, or format, gave up at a line."""
+    return InputError(path, f"cannot be read on, broken or cut short: {error}", line=line)
 
 
 class _Zstandard(io.RawIOBase):
@@ -115,6 +138,20 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; where the file system cannot, copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def files_below(path: Path) -> list[Path]:
+    """The files in a folder, however deep, in order; a file itself; nothing where there is nothing."""
+    paths = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in paths if file.is_file()]
+
+
 def checksum(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
@@ -139,12 +176,11 @@ def read_json(path: str | Path) -> Any:
     Raises:
         InputError: missing, or not JSON; with the line.
     """
-    with open_bytes(path) as file:
-        try:
-            return json.loads(file.read())
-        except json.JSONDecodeError as error:
-            raise InputError(path, f"not JSON: {error.msg}", line=error.lineno) from error
-        except UnicodeDecodeError as error:
-            raise InputError(path, f"not UTF-8: {error.reason}") from error
-        except BROKEN_ARCHIVE as error:
-            raise InputError(path, f"cannot be read on, broken or cut short: {error}") from error
+    content = read_bytes(path)
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        raise InputError(path, f"not JSON: {error.msg}", line=error.lineno) from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(path, f"not UTF-8: {error.reason}", line=line) from error

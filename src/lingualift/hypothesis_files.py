@@ -161,4 +161,6 @@ def _lines(path: Path) -> Iterator[str]:
 def _checked(text: str, path: Path, line: int) -> str:
     if "\0" in text:
         raise InputError(path, "a NUL byte: the file is broken, or not plain text", line=line)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InputError(path, "half of a surrogate pair, which is no text", line=line)
     return text

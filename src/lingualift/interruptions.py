@@ -17,10 +17,24 @@ logger = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
+# How the profile names its jobs (slurm-jobname-prefix).
+JOB_PREFIX = "lingualift_"
+# Longer than SLURM takes to end a job that it is to start again.
+_ENDING_SECONDS = 120.0
+
+
 class InterruptedTrainingError(LingualiftError):
-    """Stopped before its end, with all that is needed to go on: the same job, sent again, does."""
+    """Stopped before its end, with all that is needed to go on: the same job, sent again, does.
+
+    Args:
+        out_of_time: the job's time was over, and it got on in it: more of the same is all that it needs.
+    """
 
     status = 75  # EX_TEMPFAIL of sysexits.h: try again
+
+    def __init__(self, message: str, *, out_of_time: bool = False) -> None:
+        super().__init__(message)
+        self.out_of_time = out_of_time
 
 
 class Stops:
@@ -39,6 +53,7 @@ class Stops:
         # A minute to end all processes in; less where the whole job is short.
         self.safety = 60.0 if end is None else min(60.0, 0.1 * max(end - self._last, 0.0))
         self._measured = False
+        self.out_of_time = False
 
     def step_done(self) -> str | None:
         """To be called after each step: None, or why to stop here."""
@@ -49,7 +64,8 @@ class Stops:
         self._last, self._started = now, True
         if _received:
             return f"told to by {_received[0].name}"
-        if self.end is not None and now + self.margin > self.end:
+        self.out_of_time = self.end is not None and now + self.margin > self.end
+        if self.end is not None and self.out_of_time:
             return f"{max(self.end - now, 0):.0f} s are left of the job's time"
         return None
 
@@ -67,11 +83,15 @@ class Stops:
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Note SIGTERM and SIGUSR1 for :class:`Stops`, where this is the main thread, in place of dying of them."""
+    """Note SIGTERM and SIGUSR1 for :class:`Stops`, where this is the main thread, in place of dying of them.
+
+    Those that were held back until now (a rank is started with them blocked) are noted at once.
+    """
     former = {}
     try:
         for number in SIGNALS:
             former[number] = signal.signal(number, _note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     except ValueError:
         logger.debug("signals are not listened to outside of the main thread")
     try:
@@ -98,18 +118,40 @@ def end_of_job() -> float | None:
     known = os.environ.get("SLURM_JOB_END_TIME", "")
     if known.isdigit():
         return float(known)
-    job = os.environ.get("SLURM_JOB_ID", "")
-    if not re.fullmatch(r"\d+", job):
+    job = _own_job()
+    if job is None:
         return None
     try:
-        answer = subprocess.run(
-            ["squeue", "--noheader", "--jobs", job, "--format", "%e"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        return datetime.fromisoformat(answer.stdout.split()[0]).timestamp()
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return datetime.fromisoformat(_answer("squeue", "--noheader", "--jobs", job, "--format", "%e")).timestamp()
+    except (OSError, subprocess.SubprocessError, ValueError):
         logger.warning("squeue does not say when job %s ends: training will not stop by itself before that", job)
         return None
+
+
+def start_again() -> None:
+    """Have SLURM start this job again, and wait for it to end this process.
+
+    Only a job that the profile sent: any other is not ours to start again. Where SLURM may not (``--no-requeue``),
+    nothing happens, and it is Snakemake's turn to send the job again.
+    """
+    job = _own_job()
+    if job is None:
+        return
+    try:
+        if not _answer("squeue", "--noheader", "--jobs", job, "--format", "%j").startswith(JOB_PREFIX):
+            return
+        _answer("scontrol", "requeue", job)
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.warning("SLURM does not start job %s again (%s): another attempt has to be sent", job, error)
+        return
+    logger.info("SLURM starts job %s again; it goes on from its checkpoint", job)
+    time.sleep(_ENDING_SECONDS)
+
+
+def _own_job() -> str | None:
+    job = os.environ.get("SLURM_JOB_ID", "")
+    return job if re.fullmatch(r"\d+", job) else None
+
+
+def _answer(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()

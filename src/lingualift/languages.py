@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 from lingualift.errors import InputError, LingualiftError
 
@@ -63,6 +65,27 @@ class Language:
     para: int | None
     directions: int | None
     codes: Mapping[str, str] = field(hash=False)
+
+
+class Coded(Protocol):
+    """What readers need to know of a language."""
+
+    @property
+    def code(self) -> str:
+        """Ours."""
+
+    @property
+    def codes(self) -> Mapping[str, str]:
+        """What data sets call it."""
+
+
+def told(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Languages as the settings of a job have them: with those facts that it uses; any other is an AttributeError.
+
+    Args:
+        facts: code → attribute of :class:`Language` → value.
+    """
+    return {code: SimpleNamespace(code=code, **values) for code, values in facts.items()}
 
 
 def load_languages(path: str | Path) -> dict[str, Language]:

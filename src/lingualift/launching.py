@@ -4,26 +4,31 @@ One rank without a process group trains right here. Else a command a node (under
 runs :func:`run_node`, torchrun's elastic agent, which starts :mod:`lingualift.train_worker` once a device.
 """
 
+import contextlib
 import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lingualift.configuration.models import Recipe, Scratch
+from lingualift.configuration.models import OPERATIONAL, Recipe, Scratch
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, remove, write_json
-from lingualift.interruptions import SIGNALS, InterruptedTrainingError, listening
+from lingualift.interruptions import SIGNALS, InterruptedTrainingError, listening, start_again
 from lingualift.locks import folder_lock
 from lingualift.parallelism import SHARDED
+from lingualift.processes import die_with_parent, tell_children
 
 logger = logging.getLogger(__name__)
-_JOB, _VERDICT = "job.json", "verdict.json"
+# In the folder of a launch: what is to be done, what came of it, and that it is to stop.
+_JOB, _VERDICT, _STOP = "job.json", "verdict.json", "stop"
 # Longer than writing a checkpoint takes: who is told to stop finishes its step and writes one.
 _SHUTDOWN_SECONDS = 3600
 
@@ -73,15 +78,21 @@ def launch(job: TrainingJob, *, srun: list[str] | None = None, threads: int | No
         srun = None
     nodes = recipe.nodes if srun else 1
     ranks = ranks_of(recipe)
-    with folder_lock(job.state) as waited:
-        if waited and (manifest := _made_meanwhile(job)) is not None:
-            logger.info("%s has been made by another process meanwhile", job.out)
-            return manifest
-        if nodes * ranks == 1 and recipe.parallelism not in SHARDED:
-            with listening():
-                run(job)
-        else:
-            _run_ranks(job, nodes=nodes, ranks=ranks, srun=srun, threads=threads, restarts=recipe.restarts)
+    try:
+        with folder_lock(job.state) as waited:
+            if waited and (manifest := _made_meanwhile(job)) is not None:
+                logger.info("%s has been made by another process meanwhile", job.out)
+                return manifest
+            if nodes * ranks == 1 and recipe.parallelism not in SHARDED:
+                with listening():
+                    run(job)
+            else:
+                _run_ranks(job, nodes=nodes, ranks=ranks, srun=srun, threads=threads, restarts=recipe.restarts)
+    except InterruptedTrainingError as error:
+        # Not before the lock is given back: the next start may be on another node.
+        if error.out_of_time:
+            start_again()
+        raise
     return read_json(Path(job.out) / "manifest.json")
 
 
@@ -138,16 +149,27 @@ def _run_ranks(
     package = str(Path(__file__).parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    for again in reversed(range(restarts - within + 1)):
-        status, told = _follow(command, environment)
-        verdict = read_json(folder / _VERDICT) if (folder / _VERDICT).is_file() else None
-        if not status or verdict is not None or told or not again:
-            break
-        logger.warning("the ranks ended with status %d; they start again, %d more time(s) if need be", status, again)
+    with _Commands(folder / _STOP) as commands:
+        for again in reversed(range(restarts - within + 1)):
+            status = commands.follow(command, environment)
+            verdict = read_json(folder / _VERDICT) if (folder / _VERDICT).is_file() else None
+            if not status or verdict is not None or commands.told or not again:
+                break
+            logger.warning(
+                "the ranks ended with status %d; they start again, %d more time(s) if need be", status, again
+            )
+        told = commands.told
     remove(folder)
+    if verdict is not None and verdict["interrupted"]:
+        raise InterruptedTrainingError(verdict["message"], out_of_time=verdict["out_of_time"])
     if verdict is not None:
-        kind = InterruptedTrainingError if verdict["interrupted"] else LingualiftError
-        raise kind(verdict["message"])
+        raise LingualiftError(verdict["message"])
+    if status and told:
+        # Those that had not begun to train have nothing to write.
+        raise InterruptedTrainingError(
+            f"training was told to stop, and its ranks ended with status {status} before they could write a "
+            f"checkpoint; the same command goes on from the newest checkpoint in {job.state}"
+        )
     if status:
         raise LingualiftError(
             f"the ranks ended with status {status} (the log above says why); the same command goes on from the newest "
@@ -155,55 +177,91 @@ def _run_ranks(
         )
 
 
-def _follow(command: list[str], environment: dict[str, str]) -> tuple[int, bool]:
-    """Run a command, its output into the log; tell it to stop when this process is told to.
+class _Commands:
+    """Runs commands, one after the other; told to stop, also between two of them, it tells the one that runs.
 
-    Returns:
-        Its status, and whether it was told to stop.
-
-    Raises:
-        LingualiftError: there is no such command.
+    Args:
+        note: a file that is then written: for those that are not yet there to be told.
     """
-    started: list[subprocess.Popen[str]] = []
-    told: list[int] = []
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        told.append(number)
-        for process in started:
-            # Not SIGTERM: srun would end its tasks of it, where it passes SIGUSR1 on to them.
-            process.send_signal(signal.SIGUSR1)
+    def __init__(self, note: Path) -> None:
+        self._note = note
+        self._process: subprocess.Popen[str] | None = None
+        self._former: dict[signal.Signals, Any] = {}
 
-    former = {number: signal.signal(number, pass_on) for number in SIGNALS}
-    try:
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        )
-        started.append(process)
-        if told:
-            process.send_signal(signal.SIGUSR1)
-        assert process.stdout is not None
-        for line in process.stdout:
-            logger.info("%s", line.rstrip())
-        return process.wait(), bool(told)
-    except FileNotFoundError as error:
-        raise LingualiftError(f"{command[0]}: no such command; the profile says how jobs are run") from error
-    finally:
-        for process in started:
+    def __enter__(self) -> "_Commands":
+        self._former = {number: signal.signal(number, self._pass_on) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    @property
+    def told(self) -> bool:
+        """Whether this process, or one of those that it started, was told to stop."""
+        return self._note.is_file()
+
+    def follow(self, command: list[str], environment: dict[str, str]) -> int:
+        """Run a command, its output into the log, and end it where this process ends, however it does.
+
+        Returns:
+            Its status; 1 without running it where there is no time left to.
+
+        Raises:
+            LingualiftError: there is no such command.
+        """
+        if self.told:
+            return 1
+        try:
+            # Of SIGTERM srun ends its tasks on all nodes, which SIGKILL would leave there.
+            self._process = process = subprocess.Popen(
+                command,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                preexec_fn=partial(die_with_parent, signal.SIGTERM, parent=os.getpid()),
+            )
+        except FileNotFoundError as error:
+            raise LingualiftError(f"{command[0]}: no such command; the profile says how jobs are run") from error
+        try:
+            if self.told:
+                # Before there was a process to tell.
+                self._tell()
+            assert process.stdout is not None
+            for line in process.stdout:
+                logger.info("%s", line.rstrip())
+            return process.wait()
+        finally:
+            self._process = None
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        for number, handler in former.items():
-            signal.signal(number, handler)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._note.touch()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._process is not None:
+            # Not SIGTERM: srun would end its tasks of it, where it passes SIGUSR1 on to them.
+            self._process.send_signal(signal.SIGUSR1)
 
 
 def _made_meanwhile(job: TrainingJob) -> dict[str, Any] | None:
-    """The manifest of the model folder, if it is what this job would make."""
+    """The manifest of the model folder, if it is what this job would make, however that was run."""
     path = Path(job.out) / "manifest.json"
     if not path.is_file():
         return None
     manifest = read_json(path)
     asked = Recipe.model_validate(job.recipe).model_dump(mode="json")
-    same = (manifest.get("recipe"), manifest["settings"], manifest["seed"]) == (asked, job.settings, job.seed)
+    recipes = [
+        {key: value for key, value in (recipe or {}).items() if key not in OPERATIONAL}
+        for recipe in (manifest.get("recipe"), asked)
+    ]
+    same = recipes[0] == recipes[1] and (manifest["settings"], manifest["seed"]) == (job.settings, job.seed)
     return manifest if same else None
 
 
@@ -213,12 +271,12 @@ def run_node(folder: Path) -> int:
     Returns:
         0 where all ranks came to their end, or said why they did not.
     """
-    from lingualift.processes import die_with_parent, tell_children
     from lingualift.rendezvous import meeting_point
 
     die_with_parent()
-    for number in SIGNALS:
-        signal.signal(number, lambda *_: tell_children(signal.SIGUSR1) or os._exit(1))
+    # Held back here, and so in the ranks, which are born like this, until they listen. A thread waits for them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    threading.Thread(target=_tell_ranks, args=(folder / _STOP,), daemon=True).start()
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -249,6 +307,15 @@ def run_node(folder: Path) -> int:
     return 0
 
 
+def _tell_ranks(note: Path) -> None:
+    """Wait to be told to stop, and tell the ranks; end this process where there are none."""
+    while True:
+        signal.sigwait(SIGNALS)
+        with contextlib.suppress(OSError):
+            note.touch()
+        tell_children(signal.SIGUSR1) or os._exit(1)
+
+
 def run_rank(folder: Path) -> int:
     """Train as one of the ranks; what the user can mend, or has to know, is left for the launcher to say."""
     verdict = folder / _VERDICT
@@ -257,12 +324,16 @@ def run_rank(folder: Path) -> int:
         return 0
     try:
         with listening():
+            if (folder / _STOP).is_file():
+                # Told before this rank was there, others may not have been: all go on until they can stop together.
+                os.kill(os.getpid(), signal.SIGUSR1)
             run(TrainingJob(**read_json(folder / _JOB)["job"]))
     except LingualiftError as error:
         interrupted = isinstance(error, InterruptedTrainingError)
         # All ranks stop alike; the first says so for them.
         if not interrupted or os.environ.get("RANK", "0") == "0":
-            write_json({"message": str(error), "interrupted": interrupted}, verdict)
+            out_of_time = getattr(error, "out_of_time", False)
+            write_json({"message": str(error), "interrupted": interrupted, "out_of_time": out_of_time}, verdict)
         return 0 if interrupted else 1
     return 0
 

@@ -8,8 +8,7 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from pathlib import Path, PurePath, PurePosixPath
 
 from lingualift.configuration.lexicons import (
     Dictionary,
@@ -20,25 +19,16 @@ from lingualift.configuration.lexicons import (
     TsvDictionary,
 )
 from lingualift.errors import InputError
-from lingualift.files import BROKEN_ARCHIVE, open_bytes
+from lingualift.files import BROKEN_ARCHIVE, broken_archive, files_below, open_bytes, read_bytes
+from lingualift.languages import Coded
 from lingualift.manifests import Manifest
+
+PairFiles = MuseDictionary | TsvDictionary | PanlexBliDictionary
 
 _COMPRESSED = r"(?:\.gz|\.bz2|\.xz|\.zst)?"
 _PAIR_COLUMNS = ("source_language", "source", "target_language", "target")
 # Rows of a table held at a time.
 _CHUNK = 500_000
-
-
-class Language(Protocol):
-    """What a dictionary needs to know of a language."""
-
-    @property
-    def code(self) -> str:
-        """Ours."""
-
-    @property
-    def codes(self) -> Mapping[str, str]:
-        """What data sets call it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,7 @@ def normalise(text: str) -> str:
 
 
 def read_links(
-    dictionary: Dictionary, *, languages: Mapping[str, Language], data: Path, manifest: Manifest
+    dictionary: Dictionary, *, languages: Mapping[str, Coded], data: Path, manifest: Manifest
 ) -> Iterator[Links]:
     """Read a dictionary; note inputs, counts and dropped lines in ``manifest``.
 
@@ -83,7 +73,29 @@ def read_links(
             return _read_table(dictionary, path, codebook, manifest)
 
 
-def _codebook(dictionary: Dictionary, languages: Mapping[str, Language]) -> dict[str, list[str]]:
+def dictionary_files(dictionary: Dictionary, *, languages: Mapping[str, Coded], data: Path) -> list[Path]:
+    """The files that :func:`read_links` would open, and no others of their folder; those that are there.
+
+    Raises:
+        InputError: none of the languages is known to the dictionary.
+    """
+    path, wanted = data / dictionary.path, _wanted(dictionary, _codebook(dictionary, languages))
+    return [file for file in files_below(path) if file == path or file.suffix == ".zip" or wanted(file)]
+
+
+def _wanted(dictionary: Dictionary, codebook: Mapping[str, list[str]]) -> Callable[[PurePath], bool]:
+    """Which files of a folder hold words in our languages."""
+    match dictionary:
+        case MuseDictionary() | TsvDictionary() | PanlexBliDictionary():
+            pairs_of = _pairs_by_name(dictionary, codebook)
+            return lambda file: bool(pairs_of(file.name))
+        case PanlexSwadeshDictionary():
+            return lambda file: file.parent.name in dictionary.lists and file.suffix == ".txt" and file.stem in codebook
+        case PanlexCsvDictionary():
+            return lambda file: False
+
+
+def _codebook(dictionary: Dictionary, languages: Mapping[str, Coded]) -> dict[str, list[str]]:
     """From the data set's codes to ours; two of ours may share one of theirs (zh and zhtrad)."""
     wanted = set(dictionary.languages) if dictionary.languages else set(languages)
     codebook: dict[str, list[str]] = {}
@@ -106,44 +118,53 @@ def _ours(codebook: Mapping[str, list[str]], source: str, target: str) -> Iterat
 
 
 def _read_pair_files(
-    dictionary: MuseDictionary | TsvDictionary | PanlexBliDictionary,
-    path: Path,
-    codebook: Mapping[str, list[str]],
-    manifest: Manifest,
+    dictionary: PairFiles, path: Path, codebook: Mapping[str, list[str]], manifest: Manifest
 ) -> Iterator[Links]:
-    pattern = _file_pattern(dictionary.files)
-    wanted = set(dictionary.pairs) if dictionary.pairs else None
+    pairs_of = _pairs_by_name(dictionary, codebook)
+    wanted = set(dictionary.pairs or ())
     found = set()
     for name, place, read in _members(path, manifest):
-        match = pattern.fullmatch(name)
-        if match is None:
-            continue
-        pairs = list(_ours(codebook, match["source"], match["target"]))
-        if wanted is not None:
-            pairs = [pair for pair in pairs if "-".join(pair) in wanted]
+        pairs = pairs_of(name)
         found.update("-".join(pair) for pair in pairs)
         if pairs:
             sources, targets = _parse_pairs(read(), place, manifest)
             manifest.counts["files"] += 1
         for source, target in pairs:
             yield Links(PurePosixPath(name).name, source, target, sources, targets)
-    if wanted and wanted - found:
+    if wanted - found:
         raise InputError(path, f"no file like {dictionary.files} for {', '.join(sorted(wanted - found))}")
     if not found:
         raise InputError(path, f"no file like {dictionary.files} for the languages of this run")
 
 
+def _pairs_by_name(dictionary: PairFiles, codebook: Mapping[str, list[str]]) -> Callable[[str], list[tuple[str, str]]]:
+    """The pairs of our languages that a file of a name is wanted for."""
+    pattern = _file_pattern(dictionary.files)
+    wanted = set(dictionary.pairs) if dictionary.pairs else None
+
+    def pairs_of(name: str) -> list[tuple[str, str]]:
+        match = pattern.fullmatch(name)
+        pairs = _ours(codebook, match["source"], match["target"]) if match else ()
+        return [pair for pair in pairs if wanted is None or "-".join(pair) in wanted]
+
+    return pairs_of
+
+
 def _parse_pairs(content: bytes, place: str, manifest: Manifest) -> tuple[list[str], list[str]]:
-    """Two columns by tab or, on a line without one, by blanks."""
+    """Two columns by tab or, on a line without one, by blanks.
+
+    Raises:
+        InputError: most lines are not two columns, with the first of them; or there is not one pair.
+    """
     # A whole file is lowered and composed at once: ten times as fast as word by word, and the same.
     lines = unicodedata.normalize("NFC", _decode(content, place).lower()).split("\n")
     if not lines[-1]:
         lines.pop()
-    sources, targets, num_bad = [], [], 0
-    for line in lines:
+    sources, targets, bad = [], [], []
+    for number, line in enumerate(lines, 1):
         columns = line.split("\t") if "\t" in line else line.split()
         if len(columns) != 2:
-            num_bad += 1
+            bad.append(number)
             manifest.dropped["not two columns" if columns and line.strip() else "empty line"] += 1
             continue
         source, target = columns[0].strip(), columns[1].strip()
@@ -153,9 +174,10 @@ def _parse_pairs(content: bytes, place: str, manifest: Manifest) -> tuple[list[s
         sources.append(source)
         targets.append(target)
     manifest.counts["lines"] += len(lines)
-    if num_bad > len(lines) / 2:
-        first = next(number for number, line in enumerate(lines, 1) if len(line.split("\t")) != 2)
-        raise InputError(place, "not a list of word pairs: most lines are not two columns", line=first)
+    if len(bad) > len(lines) / 2:
+        raise InputError(place, "not a list of word pairs: most lines are not two columns", line=bad[0])
+    if not sources:
+        raise InputError(place, "holds no word pair")
     return sources, targets
 
 
@@ -182,9 +204,9 @@ def _read_swadesh(
     dictionary: PanlexSwadeshDictionary, path: Path, codebook: Mapping[str, list[str]], manifest: Manifest
 ) -> Iterator[Links]:
     lists: dict[str, dict[str, list[list[str]]]] = {name: {} for name in dictionary.lists}
+    wanted = _wanted(dictionary, codebook)
     for _, place, read in _members(path, manifest):
-        file = PurePosixPath(place)
-        if file.parent.name in lists and file.suffix == ".txt" and file.stem in codebook:
+        if wanted(file := PurePosixPath(place)):
             lines = _decode(read(), place).rstrip("\n").split("\n")
             lists[file.parent.name][file.stem] = [_words(line.split("\t"), manifest) for line in lines]
             manifest.counts["files"] += 1
@@ -230,10 +252,11 @@ def _read_table(
         with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, strict=True, **style)
             header = [name.strip() for name in next(rows, [])]
-            if set(_PAIR_COLUMNS) <= set(header):
-                places, read_chunk = [header.index(name) for name in _PAIR_COLUMNS], _link_rows
+            by_row = set(_PAIR_COLUMNS) <= set(header)
+            if by_row:
+                places = [header.index(name) for name in _PAIR_COLUMNS]
             else:
-                places, read_chunk = [i for i, name in enumerate(header) if name in codebook], _link_columns
+                places = [i for i, name in enumerate(header) if name in codebook]
             if len(places) < 2:
                 expected = f"the columns {', '.join(_PAIR_COLUMNS)}, or one a language headed by its code"
                 raise InputError(path, f"the header has neither {expected}", line=1)
@@ -242,24 +265,22 @@ def _read_table(
                 manifest.counts["lines"] += len(chunk)
                 if len(whole) < len(chunk):
                     manifest.dropped["columns unlike the header"] += len(chunk) - len(whole)
-                names = [header[i] for i in places]
-                yield from read_chunk(dictionary, path.name, names, whole, codebook, manifest)
+                if by_row:
+                    yield from _link_rows(path.name, whole, codebook, manifest)
+                else:
+                    concepts = _concepts([header[i] for i in places], whole, dictionary.synonyms, manifest)
+                    yield from _link_concepts(path.name, concepts, codebook)
     except csv.Error as error:
         raise InputError(path, f"not a table: {error}", line=rows.line_num if rows else 1) from error
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8: {error.reason}", line=rows.line_num + 1 if rows else 1) from error
     except BROKEN_ARCHIVE as error:
-        raise InputError(path, f"broken: {error}", line=rows.line_num + 1 if rows else 1) from error
+        raise broken_archive(path, error, line=rows.line_num + 1 if rows else 1) from error
     manifest.counts["files"] += 1
 
 
 def _link_rows(
-    dictionary: PanlexCsvDictionary,
-    origin: str,
-    names: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    codebook: Mapping[str, list[str]],
-    manifest: Manifest,
+    origin: str, rows: Sequence[Sequence[str]], codebook: Mapping[str, list[str]], manifest: Manifest
 ) -> Iterator[Links]:
     pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for source_language, source, target_language, target in rows:
@@ -273,20 +294,15 @@ def _link_rows(
             yield Links(origin, source, target, *zip(*words, strict=True))
 
 
-def _link_columns(
-    dictionary: PanlexCsvDictionary,
-    origin: str,
-    names: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    codebook: Mapping[str, list[str]],
-    manifest: Manifest,
-) -> Iterator[Links]:
+def _concepts(
+    names: Sequence[str], rows: Sequence[Sequence[str]], synonyms: str, manifest: Manifest
+) -> dict[str, list[list[str]]]:
+    """The words for each row's meaning, by column."""
     columns = zip(*rows, strict=True) if rows else [[]] * len(names)
-    concepts = {
-        name: [_words(cell.split(dictionary.synonyms), manifest) for cell in column]
+    return {
+        name: [_words(cell.split(synonyms), manifest) for cell in column]
         for name, column in zip(names, columns, strict=True)
     }
-    yield from _link_concepts(origin, concepts, codebook)
 
 
 # Files, folders and zips.
@@ -298,13 +314,10 @@ def _members(path: Path, manifest: Manifest) -> Iterator[tuple[str, str, Callabl
     Raises:
         InputError: nothing there, or a zip that is broken.
     """
-    if path.is_dir():
-        for file in sorted(child for child in path.rglob("*") if child.is_file()):
-            yield from _file_members(file, manifest)
-    elif path.is_file():
-        yield from _file_members(path, manifest)
-    else:
+    if not path.exists():
         raise InputError(path, "no such file or folder")
+    for file in files_below(path):
+        yield from _file_members(file, manifest)
 
 
 def _file_members(path: Path, manifest: Manifest) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
@@ -312,11 +325,7 @@ def _file_members(path: Path, manifest: Manifest) -> Iterator[tuple[str, str, Ca
 
         def read_file() -> bytes:
             manifest.add_input(path)
-            try:
-                with open_bytes(path) as file:
-                    return file.read()
-            except BROKEN_ARCHIVE as error:
-                raise InputError(path, f"broken: {error}") from error
+            return read_bytes(path)
 
         yield path.name, str(path), read_file
         return

@@ -22,14 +22,13 @@ import numpy as np
 from lingualift.configuration.lexicons import Dictionary
 from lingualift.errors import InputError
 from lingualift.files import atomic_path
-from lingualift.lexicon_readers import Language, Links, normalise, read_links
+from lingualift.languages import Coded
+from lingualift.lexicon_readers import Links, normalise, read_links
 from lingualift.manifests import Manifest, load_manifest
 
 if TYPE_CHECKING:
     import marisa_trie
 
-# Raised when the same dictionary would give another lexicon.
-VERSION = 1
 # Lines of entries.tsv.
 _NUM_ENTRIES = 2_000
 _ARRAYS = ("offsets", "languages", "starts", "targets")
@@ -161,19 +160,22 @@ class Lexicon:
         }
 
 
-def build_lexicon(dictionary: Dictionary, *, languages: Mapping[str, Language], data: Path, out: Path) -> Manifest:
+def build_lexicon(
+    dictionary: Dictionary, *, languages: Mapping[str, Coded], data: Path, out: Path, version: int = 1
+) -> Manifest:
     """Build the lexicon of a dictionary into the folder ``out``, which appears when it is whole.
 
     Args:
         languages: the languages to cover, by code; the others of the dictionary are passed over.
         data: where a relative ``dictionary.path`` starts.
+        version: the stage's, for the manifest.
 
     Raises:
         InputError: a file is missing, broken or not what its reader expects, or no pair of words is left.
 
     Source: LLaMAX, section 2.1, step 1; hops, appendix F.
     """
-    manifest = Manifest("lexicon", {**dictionary.model_dump(mode="json"), "version": VERSION})
+    manifest = Manifest("lexicon", {**dictionary.model_dump(mode="json"), "version": version})
     builder = _Builder(bidirectional=dictionary.bidirectional)
     for links in read_links(dictionary, languages=languages, data=data, manifest=manifest):
         if not dictionary.keep_identical:

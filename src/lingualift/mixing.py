@@ -6,7 +6,7 @@ asks for any range of that order.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -129,12 +129,14 @@ def plan_mixture(
     Source: LLaMAX, section 2.1 and Algorithm 1.
     """
     streams: list[Stream] = []
-    pair_rows = _pair_rows(tables)
+    # What was made of other text does not count.
+    originals = (table for source in tables.values() for table in source if _is_original(table))
+    rows_of = pair_rows(originals)
     for number, component in enumerate(mixture.components):
         wanted = component.languages or list(languages)
         asked = set(component.directions.expand(wanted)) if component.directions else None
         found = [
-            _stream(mixture, component, number, kind, table, codes, valid, pair_rows)
+            _stream(mixture, component, number, kind, table, codes, valid, rows_of)
             for table in tables[component.source]
             for kind, codes, valid in _views(table, wanted, asked)
         ]
@@ -164,19 +166,20 @@ def _views(
         for pair in combinations(codes, 2)
         if set(pair) <= set(wanted) and (asked is None or pair in asked or pair[::-1] in asked)
     ]
-    return [("pair", pair, _pair_count(table["pairs"], pair)) for pair in pairs]
+    return [("pair", pair, pair_count(table["pairs"], pair)) for pair in pairs]
 
 
-def _pair_count(counts: Mapping[str, int], pair: tuple[str, str]) -> int:
+def pair_count(counts: Mapping[str, int], pair: tuple[str, str]) -> int:
+    """How many rows a pair of languages has in a table's ``pairs``, whichever of the two is named first."""
     return counts.get(f"{pair[0]}-{pair[1]}") or counts.get(f"{pair[1]}-{pair[0]}") or 0
 
 
-def _pair_rows(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Counter[frozenset[str]]:
-    """How many rows each pair of languages has, over all corpora of a mixture; made-up ones do not count."""
+def pair_rows(tables: Iterable[Mapping[str, Any]]) -> Counter[frozenset[str]]:
+    """How many rows each pair of languages has, over some tables."""
     rows: Counter[frozenset[str]] = Counter()
-    for table in (table for source in tables.values() for table in source if _is_original(table)):
+    for table in tables:
         for pair in combinations(table["languages"], 2):
-            rows[frozenset(pair)] += _pair_count(table["pairs"], pair)
+            rows[frozenset(pair)] += pair_count(table["pairs"], pair)
     return rows
 
 
@@ -193,7 +196,7 @@ def _stream(
     table: Mapping[str, Any],
     codes: tuple[str, ...],
     valid: int,
-    pair_rows: Mapping[frozenset[str], int],
+    rows_of: Mapping[frozenset[str], int],
 ) -> Stream:
     rows = table["rows"]
     take = rows
@@ -202,7 +205,7 @@ def _stream(
     small = mixture.small_pairs
     # "We replicate the original data": what a system translated to fill a pair up is used once.
     original = kind == "pair" and _is_original(table)
-    repeated = small is not None and original and pair_rows[frozenset(codes)] < small.below
+    repeated = small is not None and original and rows_of[frozenset(codes)] < small.below
     instruction = kind == "instructions" or component.format == "instruction"
     loss = component.loss or (mixture.loss if instruction else table["loss"])
     return Stream(

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import shutil
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ import numpy as np
 from lingualift.configuration.mixtures import Mixture
 from lingualift.encoding import encode, spread
 from lingualift.entries import Entries, EntryReader
-from lingualift.files import atomic_path, fingerprint, read_json, remove, write_json
+from lingualift.files import atomic_path, fingerprint, link_or_copy, read_json, remove, write_json
 from lingualift.manifests import Manifest
 from lingualift.mixing import MixturePlan
 
@@ -148,7 +147,7 @@ def pack_mixture(
     with atomic_path(out) as part:
         part.mkdir()
         for name in (f"{kind}-{number:05d}.npy" for number in range(len(ranges)) for kind in _ARRAYS):
-            _link(work / name, part / name)
+            link_or_copy(work / name, part / name)
         manifest.save(part / "manifest.json")
     remove(work)
     return manifest
@@ -177,13 +176,6 @@ def _make_shard(task: tuple[int, int, int]) -> dict[str, Any]:
 
 
 _job: "_ShardJob"
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 class _ShardJob:

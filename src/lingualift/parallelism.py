@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 SHARDED = ("zero1", "zero2", "zero3", "fsdp")  # what needs a process group, of one rank too
 _UNIVERSAL = "latest_universal"
+# How long ranks wait for each other: within a step, where whoever is late hangs or is dead, and has its job given up;
+# and where they agree, as long as the first one may take to check, convert or write a large checkpoint alone.
+_STEPPING, _AGREEING = timedelta(minutes=30), timedelta(hours=2)
 
 
 @dataclass(frozen=True)
 class World:
-    """The ranks that train together, as one of them sees it."""
+    """The ranks that train together, as one of them sees it.
+
+    Attributes:
+        group: torch's process group in which they agree; None for its own one.
+    """
 
     rank: int = 0
     size: int = 1
+    group: Any = None
 
     @property
     def is_first(self) -> bool:
@@ -39,7 +47,7 @@ class World:
         import torch
 
         tensor = torch.tensor([value], dtype=torch.int64)
-        torch.distributed.all_reduce(tensor, torch.distributed.ReduceOp.MAX)
+        torch.distributed.all_reduce(tensor, torch.distributed.ReduceOp.MAX, group=self.group)
         return int(tensor)
 
     def total(self, values: list[float]) -> list[float]:
@@ -49,7 +57,7 @@ class World:
         import torch
 
         tensor = torch.tensor(values, dtype=torch.float64)
-        torch.distributed.all_reduce(tensor)
+        torch.distributed.all_reduce(tensor, group=self.group)
         return tensor.tolist()
 
     def told(self, value: Any) -> Any:
@@ -59,7 +67,7 @@ class World:
         import torch
 
         values = [value]
-        torch.distributed.broadcast_object_list(values, src=0, device=torch.device("cpu"))
+        torch.distributed.broadcast_object_list(values, src=0, group=self.group, device=torch.device("cpu"))
         return values[0]
 
     def gathered(self, value: Any) -> list[Any]:
@@ -69,7 +77,7 @@ class World:
         import torch
 
         values: list[Any] = [None] * self.size
-        torch.distributed.all_gather_object(values, value)
+        torch.distributed.all_gather_object(values, value, group=self.group)
         return values
 
     def meet(self) -> None:
@@ -87,10 +95,10 @@ def join_world() -> World:
         gpu = torch.cuda.is_available()
         if gpu:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        # gloo beside NCCL: what is agreed between the processes need not wait for the GPUs.
-        # And as long as the first rank may take to check, convert or write a large checkpoint alone.
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=timedelta(hours=2))
-    return World(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=_STEPPING)
+    # What is agreed between the processes need not wait for the GPUs, and nothing is wrong where it takes long.
+    agreeing = torch.distributed.new_group(backend="gloo", timeout=_AGREEING)
+    return World(torch.distributed.get_rank(), torch.distributed.get_world_size(), agreeing)
 
 
 def parallel_options(recipe: Recipe, *, universal: bool = False) -> dict[str, Any]:

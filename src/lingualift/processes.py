@@ -9,17 +9,24 @@ import sys
 import psutil
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# Looked up here: between fork and exec, where it may be called, hardly anything is safe.
+_prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
 
 
-def die_with_parent() -> None:
-    """Have this process killed when its parent dies, also of kill -9: nothing goes on without its lock. Linux only."""
-    if not sys.platform.startswith("linux"):
+def die_with_parent(number: signal.Signals = signal.SIGKILL, *, parent: int | None = None) -> None:
+    """Have this process sent a signal when its parent dies, also of kill -9: nothing goes on without its lock.
+
+    Linux only. It outlasts ``exec``: a command can be started with it.
+
+    Args:
+        parent: the process id of the parent, where it is known: it may have died before this call.
+    """
+    if _prctl is None:
         return
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = os.getppid() if parent is None else parent
+    _prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
-        # It died before the call.
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), number)
 
 
 def tell_children(number: signal.Signals) -> int:

@@ -1,6 +1,7 @@
 """Others' numbers: those that the papers print (``config/published``), and scores that authors released."""
 
 import csv
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,28 +81,36 @@ def published_scores(
         ``x-de``) the first is taken. Segments are not published: 0.
 
     Raises:
-        InputError: there is no such file, a row is not named after a centre language, or a cell is no number.
+        InputError: there is no such file, it is not UTF-8, a row is not named after a centre language, or a cell is no
+            number.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(path, "no such file")
     found: dict[tuple[str, str], float] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file)
-        _, *codes = next(lines, [""])
-        for number, (name, *scores) in enumerate(filter(None, lines), start=2):
-            left, _, right = name.rpartition("-")
-            if "x" not in (left, right) or "" in (left, right):
-                raise InputError(path, f"expected a row such as en-x or x-en, found {name!r}", line=number)
-            if len(scores) != len(codes):
-                raise InputError(path, f"expected {len(codes) + 1} columns, found {len(scores) + 1}", line=number)
-            for code, score in zip(codes, scores, strict=True):
-                if score in ("/", ""):
-                    continue
-                try:
-                    found.setdefault((left, code) if right == "x" else (code, right), float(score))
-                except ValueError as error:
-                    raise InputError(path, f"not a number: {score!r} in column {code}", line=number) from error
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"not UTF-8: {error.reason}") from error
+    lines = csv.reader(text.splitlines())
+    _, *codes = next(lines, [""])
+    for name, *scores in filter(None, lines):
+        number = lines.line_num
+        left, _, right = name.rpartition("-")
+        if "x" not in (left, right) or "" in (left, right):
+            raise InputError(path, f"expected a row such as en-x or x-en, found {name!r}", line=number)
+        if len(scores) != len(codes):
+            raise InputError(path, f"expected {len(codes) + 1} columns, found {len(scores) + 1}", line=number)
+        for code, score in zip(codes, scores, strict=True):
+            if score in ("/", ""):
+                continue
+            try:
+                value = float(score)
+            except ValueError:
+                value = math.nan
+            if not math.isfinite(value):
+                raise InputError(path, f"not a number: {score!r} in column {code}", line=number)
+            found.setdefault((left, code) if right == "x" else (code, right), value)
     head = {"system": system, "benchmark": benchmark}
     tail = {"metric": metric, "signature": signature, "segments": 0}
     return [

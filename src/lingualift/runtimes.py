@@ -11,8 +11,11 @@ from pathlib import Path
 
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path
+from lingualift.interruptions import JOB_PREFIX
 
 _HOUR = 3600
+# What has not failed: it is done, or not yet.
+_WELL = ("COMPLETED", "RUNNING", "PENDING", "SUSPENDED", "COMPLETING", "CONFIGURING", "RESIZING")
 # Of a job's accounting: the job itself first, then its steps, which alone know memory.
 _FIELDS = ("JobIDRaw", "JobName", "Comment", "State", "ElapsedRaw", "AllocTRES", "MaxRSS", "WorkDir")
 _UNITS = {"": 1 / 1e6, "K": 1024 / 1e6, "M": 1024**2 / 1e6, "G": 1024**3 / 1e6, "T": 1024**4 / 1e6}
@@ -23,12 +26,13 @@ class RuleRuntime:
     """All finished jobs of one rule.
 
     Attributes:
-        seconds: of each job, by the wall clock, of the attempt that succeeded.
-        cpu_seconds: of all jobs.
+        seconds: of each job, by the wall clock, of the attempt that succeeded: Snakemake measures that one alone. Of a
+            training that was stopped and went on it is the last part.
+        cpu_seconds: of all jobs, likewise.
         memory_mb: the highest resident memory of any job.
-        slurm_seconds: that SLURM charged, failed attempts included.
-        cpu_hours, gpu_hours: what was held, not what was used.
-        failed: attempts that did not succeed.
+        slurm_seconds: that SLURM charged for all attempts, those too that it started again itself.
+        cpu_hours, gpu_hours: what was held, not what was used, by all attempts.
+        failed: attempts that did not come to their end: failed, out of time, preempted, started again.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -80,7 +84,9 @@ def add_accounting(found: dict[str, RuleRuntime], folder: Path, *, since: str = 
     """
     if shutil.which("sacct") is None:
         return False
-    command = ["sacct", "--parsable2", "--noheader", f"--starttime={since}", f"--format={','.join(_FIELDS)}"]
+    # Duplicates: what came before a job was started again by SLURM, which keeps its number.
+    command = ["sacct", "--duplicates", "--parsable2", "--noheader"]
+    command += [f"--starttime={since}", f"--format={','.join(_FIELDS)}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not done.stdout.strip():
         return False
@@ -91,22 +97,26 @@ def add_accounting(found: dict[str, RuleRuntime], folder: Path, *, since: str = 
         into.slurm_seconds += seconds
         into.cpu_hours += seconds * _number(held.get("cpu")) / _HOUR
         into.gpu_hours += seconds * _number(held.get("gres/gpu")) / _HOUR
-        into.failed += job["State"].split()[0] in ("FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "CANCELLED")
+        into.failed += job["State"].split()[0] not in _WELL
         into.memory_mb = max(into.memory_mb, _megabytes(job["MaxRSS"]))
     return True
 
 
 def _accounted(text: str, folder: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """The jobs of ours in sacct's lines, by rule; a job has the highest memory of its steps."""
-    jobs: dict[str, dict[str, str]] = {}
+    """The attempts of jobs of ours in sacct's lines, by rule; each has the highest memory of its steps, behind it."""
+    attempts: list[dict[str, str]] = []
+    newest: dict[str, dict[str, str]] = {}
     for line in text.splitlines():
         row = dict(zip(_FIELDS, line.split("|"), strict=False))
         number, _, step = row["JobIDRaw"].partition(".")
-        if not step and row["JobName"].startswith("lingualift_") and Path(row["WorkDir"]) == folder:
-            jobs[number] = row
-        elif number in jobs and _megabytes(row["MaxRSS"]) > _megabytes(jobs[number]["MaxRSS"]):
-            jobs[number]["MaxRSS"] = row["MaxRSS"]
-    for job in jobs.values():
+        if not step:
+            newest.pop(number, None)
+            if row["JobName"].startswith(JOB_PREFIX) and Path(row["WorkDir"]) == folder:
+                attempts.append(row)
+                newest[number] = row
+        elif number in newest and _megabytes(row["MaxRSS"]) > _megabytes(newest[number]["MaxRSS"]):
+            newest[number]["MaxRSS"] = row["MaxRSS"]
+    for job in attempts:
         name = re.match(r"rule_(.*?)(_wildcards_.*)?$", job["Comment"])
         # Comments are accounted for only where the cluster is told so.
         yield (name[1] if name else "(rule not accounted)"), job
@@ -146,7 +156,8 @@ def _row(name: str, it: RuleRuntime, *, accounted: bool) -> dict[str, str]:
     }
     if accounted:
         row |= {
-            "failed attempts": str(it.failed),
+            "attempts that broke off": str(it.failed),
+            "hours of all attempts": f"{it.slurm_seconds / _HOUR:.3f}",
             "core-hours held": f"{it.cpu_hours:.2f}",
             "GPU-hours held": f"{it.gpu_hours:.2f}",
         }

@@ -109,6 +109,13 @@ def benchmark_sentences(
     return columns[source], columns[target]
 
 
+def benchmark_sources(
+    folder: str | Path, directions: Iterable[Pair], *, limit: int | None = None
+) -> dict[Pair, list[str]]:
+    """The sources of some directions, see :func:`benchmark_sentences`."""
+    return {pair: benchmark_sentences(folder, *pair, limit=limit)[0] for pair in directions}
+
+
 def score_hypotheses(
     hypotheses_files: Sequence[str | Path],
     *,

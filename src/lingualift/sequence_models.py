@@ -17,7 +17,7 @@ from lingualift.engines import forget_decoding
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
 from lingualift.languages import Language
-from lingualift.translation import batches_by_length, longest_answer
+from lingualift.translation import batches_by_length, longest_answer, model_key, names_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -63,6 +63,16 @@ def detect_family(folder: str | Path | None) -> str:
             f"{', '.join(FAMILIES)}, or make it a causal system with `model`"
         )
     return _FAMILIES_BY_TYPE[kind]
+
+
+def is_translation_model(folder: str | Path) -> bool:
+    """Whether a folder holds an encoder-decoder model, by its ``config.json``.
+
+    Raises:
+        InputError: its ``config.json`` is missing or broken.
+    """
+    config = read_json(Path(folder) / "config.json")
+    return bool(config.get("is_encoder_decoder")) or config.get("model_type") in ("m2m_100", *_FAMILIES_BY_TYPE)
 
 
 def codes_in(languages: Mapping[str, Language], column: str) -> dict[str, str]:
@@ -124,9 +134,9 @@ class SequenceTranslator:
         for numbers, cap in batches_by_length(caps, lengths, self.system.batch):
             yield numbers, [questions[number] for number in numbers], cap
 
-    def settings(self) -> list[object]:
+    def settings(self, *languages: str) -> list[object]:
         """What determines the translations, beside the weights and the sentences."""
-        return _settings(self.system, self.family, self.names, self.prompt)
+        return _settings(self.system, self.family, names_of(self.names, languages), self.prompt)
 
     def answer(self, prompts: Sequence[Question], longest: int) -> list[str]:
         """The translations that answer some questions of one direction, each on one line."""
@@ -243,9 +253,14 @@ class SequenceTranslator:
 
 
 class DirectionTranslators:
-    """A model for every direction, such as Marian's pairs; one is in memory at a time."""
+    """A model for every direction, such as Marian's pairs; one is in memory at a time.
 
-    def __init__(self, load: Callable[[str, str], SequenceTranslator], settings: list[object]) -> None:
+    Args:
+        load: makes the translator of one direction.
+        settings: what determines the translations of one direction, its model's weights with it; or of all, without.
+    """
+
+    def __init__(self, load: Callable[[str, str], SequenceTranslator], settings: Callable[..., list[object]]) -> None:
         self._load, self._settings = load, settings
         self._current: SequenceTranslator | None = None
         self._pair: tuple[str, str] | None = None
@@ -259,9 +274,9 @@ class DirectionTranslators:
             self._current, self._pair = self._load(source, target), (source, target)
         yield from self._current.plan(sentences, source, target)
 
-    def settings(self) -> list[object]:
-        """What determines the translations, beside the weights and the sentences."""
-        return self._settings
+    def settings(self, *languages: str) -> list[object]:
+        """What determines the translations, beside the sentences; of a direction its model's weights, too."""
+        return self._settings(*languages)
 
     def answer(self, prompts: Sequence[Question], longest: int) -> list[str]:
         """The translations that answer some questions of the direction planned last."""
@@ -302,10 +317,12 @@ def load_sequence_translator(
 
     if not system.by_direction:
         return load(Path(data) / system.translator)
-    return DirectionTranslators(
-        lambda source, target: load(Path(data) / system.folder(source, target)),
-        _settings(system, family or system.family, names, prompt),
-    )
+
+    def settings(*languages: str) -> list[object]:
+        weights = [model_key(Path(data) / system.folder(*languages))] if languages else []
+        return [*_settings(system, family or system.family, names_of(names, languages), prompt), *weights]
+
+    return DirectionTranslators(lambda *pair: load(Path(data) / system.folder(*pair)), settings)
 
 
 def load_sequence_model(

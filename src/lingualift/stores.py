@@ -124,10 +124,6 @@ class RecordStore:
                 self._file.close()
             self._file = None
 
-    def write_final(self, out: str | Path, directions: Iterable[str], num_sentences: int | Mapping[str, int]) -> None:
-        """Write the finished file of this store alone, see ``merge_stores``."""
-        merge_stores([self], out, directions, num_sentences)
-
     def _line(self, record: Mapping[str, Any]) -> bytes:
         if set(record) != {"direction", "sentence", *self.columns}:
             raise ValueError(f"a record of {self.path} has direction, sentence, {', '.join(self.columns)}: {record}")
@@ -214,20 +210,29 @@ def merge_stores(
     Raises:
         LingualiftError: a sentence has no record, or two stores disagree on one.
     """
-    with contextlib.ExitStack() as stack, atomic_path(out) as part, part.open("wb") as file:
-        views = [(store._offsets, stack.enter_context(_mapped(store.path))) for store in stores if store._end]
+    holding: dict[str, list[RecordStore]] = {}
+    for store in stores:
+        for direction in store.directions:
+            holding.setdefault(direction, []).append(store)
+    with atomic_path(out) as part, part.open("wb") as file:
         for direction in sorted(set(directions)):
             count = num_sentences if isinstance(num_sentences, int) else num_sentences[direction]
-            for sentence in range(count):
-                found = {
-                    _line_at(view, offsets[direction][sentence])
-                    for offsets, view in views
-                    if sentence < len(offsets.get(direction, ())) and offsets[direction][sentence] != _ABSENT
-                }
-                if len(found) != 1:
-                    reason = "different records in different stores" if found else "no record"
-                    raise LingualiftError(f"{out}: direction {direction}, sentence {sentence}: {reason}")
-                file.write(found.pop()[:-_TAIL] + b"}\n")
+            # No more files are open at once than hold one direction: a store may be that of one alone.
+            with contextlib.ExitStack() as stack:
+                views = [
+                    (store._offsets[direction], stack.enter_context(_mapped(store.path)))
+                    for store in holding.get(direction, ())
+                ]
+                for sentence in range(count):
+                    found = {
+                        _line_at(view, offsets[sentence])
+                        for offsets, view in views
+                        if sentence < len(offsets) and offsets[sentence] != _ABSENT
+                    }
+                    if len(found) != 1:
+                        reason = "different records in different stores" if found else "no record"
+                        raise LingualiftError(f"{out}: direction {direction}, sentence {sentence}: {reason}")
+                    file.write(found.pop()[:-_TAIL] + b"}\n")
 
 
 def remove_others(path: Path) -> None:

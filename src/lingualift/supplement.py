@@ -1,11 +1,10 @@
 """Supplement: English sentences translated for the pairs that have too few (LLaMAX, Algorithm 1)."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,77 +12,82 @@ import pyarrow as pa
 from lingualift.configuration.schema import TranslatedCorpus
 from lingualift.corpora import TableWriter, corpus_tables, open_table
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path, fingerprint
+from lingualift.files import atomic_path, read_json
 from lingualift.manifests import Manifest
+from lingualift.mixing import pair_rows
 from lingualift.randomness import Permutation, seed_of
-from lingualift.translation import Translates, translate_directions
 
 ENGLISH = "en"
 
 
+class Supplement(NamedTuple):
+    """How many rows each pair lacks, and the English sentences that fill the neediest up."""
+
+    lacking: dict[tuple[str, str], int]
+    sentences: list[str]
+
+    def sources(self, code: str) -> list[str]:
+        """What is translated into a language: as many of the sentences as its neediest pair lacks."""
+        return self.sentences[: max((count for pair, count in self.lacking.items() if code in pair), default=0)]
+
+
 def lacking_pairs(corpora: Sequence[Path], languages: Sequence[str], *, minimum: int) -> dict[tuple[str, str], int]:
     """How many rows each pair of languages lacks of ``minimum``, over some parallel corpora; pairs with enough left out."""
-    there: Counter[frozenset[str]] = Counter()
-    for folder in corpora:
-        for table in corpus_tables(folder):
-            for a, b in combinations(table["languages"], 2):
-                count = table["pairs"].get(f"{a}-{b}") or table["pairs"].get(f"{b}-{a}") or 0
-                there[frozenset((a, b))] += count
+    there = pair_rows(table for folder in corpora for table in corpus_tables(folder))
     lacking = {pair: minimum - there[frozenset(pair)] for pair in combinations(languages, 2)}
     return {pair: count for pair, count in lacking.items() if count > 0}
 
 
-def translate_supplement(
-    corpus: TranslatedCorpus,
-    translator: Translates,
-    *,
-    weights: Sequence[Any],
-    corpora: Sequence[Path],
-    english: Path,
-    languages: Sequence[str],
-    seed: int,
-    state: Path,
-    out: Path,
-    version: int = 1,
-) -> Manifest:
-    """Write a corpus with the rows that pairs lack: English sentences, translated into the sides that are not English.
-
-    A sentence is translated once into each language: the pairs of a language take the first of one and the same
-    shuffled list, so no pair has a sentence that another, which needs more, has not. Where the system answers with
-    nothing the row has no side in that language.
+def plan_supplement(
+    corpus: TranslatedCorpus, *, corpora: Sequence[Path], english: Path, languages: Sequence[str], seed: int
+) -> Supplement:
+    """What pairs lack, and the sentences for it, drawn from the English corpus by ``seed``.
 
     Args:
-        weights: what tells the translator's weights from others'.
-        version: the stage's; what another version left in ``state`` is not gone on with.
+        languages: the run's, where ``corpus`` names none.
 
     Raises:
-        LingualiftError: fewer English sentences than the neediest pair lacks.
+        LingualiftError: no pair lacks any; fewer English sentences than the neediest pair lacks.
 
     Source: LLaMAX, Algorithm 1 and section 2.2.
     """
-    wanted = list(corpus.languages or languages)
-    lacking = lacking_pairs(corpora, wanted, minimum=corpus.minimum)
+    lacking = lacking_pairs(corpora, list(corpus.languages or languages), minimum=corpus.minimum)
     if not lacking:
         raise LingualiftError(f"no pair has fewer than {corpus.minimum} rows: the corpus is not needed")
-    needs = {code: max((n for pair, n in lacking.items() if code in pair), default=0) for code in wanted}
-    sentences = _sentences(english, max(lacking.values()), seed)
-    directions = [(ENGLISH, code) for code in wanted if code != ENGLISH and needs[code]]
-    manifest = Manifest("corpus", corpus.model_dump(mode="json"), seed=seed)
-    for folder in (*corpora, english):
-        manifest.add_input(folder / "manifest.json")
-    hypotheses = state / "translations.jsonl"
-    translate_directions(
-        translator,
-        {pair: sentences[: needs[pair[1]]] for pair in directions},
-        state=state,
-        key=[corpus.model_dump(mode="json"), list(weights), fingerprint(sentences), version],
-        out=hypotheses,
-    )
-    texts = {ENGLISH: sentences, **_read(hypotheses)}
+    return Supplement(lacking, _sentences(english, max(lacking.values()), seed))
+
+
+def assemble_supplement(
+    corpus: TranslatedCorpus,
+    supplement: Supplement,
+    *,
+    hypotheses: Sequence[Path],
+    corpora: Sequence[Path],
+    english: Path,
+    seed: int,
+    out: Path,
+) -> Manifest:
+    """Write a corpus with the rows that pairs lack: English sentences and their translations.
+
+    A sentence is translated once into each language: the pairs of a language take the first of one and the same
+    shuffled list, so no pair has a sentence that another, which needs more, has not. Where the system answered with
+    nothing the row has no side in that language.
+
+    Args:
+        hypotheses: the translations out of English, in any number of files, each beside its manifest.
+        corpora, english: what ``supplement`` was planned from.
+    """
+    manifest = Manifest("corpus", corpus.model_dump(mode="json", exclude={"shards"}), seed=seed)
+    manifests = [path.with_suffix(".manifest.json") for path in hypotheses]
+    for path in (*(folder / "manifest.json" for folder in (*corpora, english)), *manifests):
+        manifest.add_input(path)
+    texts: dict[str, list[str | None]] = {ENGLISH: list(supplement.sentences)}
+    for path in hypotheses:
+        texts.update(_read(path))
     tables = []
     with atomic_path(out) as part:
         (part / "tables").mkdir(parents=True)
-        for (a, b), count in lacking.items():
+        for (a, b), count in supplement.lacking.items():
             name = f"{a}-{b}"
             columns = [pa.array(texts[code][:count], pa.large_string()) for code in (a, b)]
             with TableWriter(part / "tables" / f"{name}.arrow", (a, b)) as writer:
@@ -104,7 +108,7 @@ def translate_supplement(
                     "loss": "all",
                 }
             )
-        manifest.details.update(tables=tables, model=list(weights))
+        manifest.details.update(tables=tables, weights=[read_json(path)["weights"] for path in manifests])
         manifest.counts.update(pairs=sum(table["pairs"][table["name"]] for table in tables), tables=len(tables))
         manifest.save(part / "manifest.json")
     return manifest

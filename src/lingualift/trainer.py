@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import logging
 import math
 import shutil
@@ -13,18 +12,44 @@ from typing import Any
 
 import torch
 from accelerate import DistributedType, PartialState
-from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import Trainer
 
 from lingualift.blocks import IGNORED, PackedBlocks, collate
-from lingualift.checkpoints import checksums, files_of, is_valid, rotate, seal, step_of
-from lingualift.configuration.models import Evaluation, Recipe
+from lingualift.callbacks import keeps_best
+from lingualift.checkpoints import checksums, files_of, rotate, seal, step_of
+from lingualift.configuration.models import Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, remove, write_json
-from lingualift.interruptions import Stops
 from lingualift.parallelism import SHARDED, World
 
 logger = logging.getLogger(__name__)
 RUN = "run.json"  # of a checkpoint: the ranks that wrote it, and the losses that no line of the log has yet
+
+
+class TimedBlocks(torch.utils.data.Dataset):
+    """Blocks, and the time that reading them and putting them together takes; not that of copying them to a GPU."""
+
+    def __init__(self, data: PackedBlocks) -> None:
+        self.data, self.seconds = data, 0.0
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
+        with self._timing():
+            return self.data[item]
+
+    def collate(self, blocks: list[dict[str, torch.Tensor]]) -> dict[str, Any]:
+        with self._timing():
+            return collate(blocks)
+
+    @contextlib.contextmanager
+    def _timing(self) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
 
 
 class BlockTrainer(Trainer):
@@ -41,8 +66,9 @@ class BlockTrainer(Trainer):
         self, *args: Any, data: PackedBlocks, recipe: Recipe, world: World, resumed: Path | None = None, **kwargs: Any
     ) -> None:
         self.data, self.recipe, self.world = data, recipe, world
-        super().__init__(*args, train_dataset=data, data_collator=collate, **kwargs)
-        self.block, self.data_seconds, self.checkpoint_seconds = data.manifest["block"], 0.0, 0.0
+        self.timed = TimedBlocks(data)
+        super().__init__(*args, train_dataset=self.timed, data_collator=self.timed.collate, **kwargs)
+        self.block, self.checkpoint_seconds = data.manifest["block"], 0.0
         self._losses: list[tuple[int, torch.Tensor]] = []
         self._norm: torch.Tensor | float | None = None
         # A checkpoint at a step without a line of the log: the sum and number of the losses since the last line.
@@ -55,12 +81,6 @@ class BlockTrainer(Trainer):
             _ = self.args.device
             PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
         super().create_accelerator_and_postprocess()
-
-    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        batch = super().get_batch_samples(*args, **kwargs)
-        self.data_seconds += time.perf_counter() - start
-        return batch
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
@@ -202,125 +222,6 @@ class BlockTrainer(Trainer):
         return total / max(count, 1)
 
 
-class StopInTime(TrainerCallback):
-    """Has training write a checkpoint and stop, on all ranks, where one of them is told to."""
-
-    def __init__(self, stops: Stops, trainer: BlockTrainer) -> None:
-        self.stops, self.trainer, self.reason = stops, trainer, None
-
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        reason = self.stops.step_done()
-        if self.trainer.world.highest(reason is not None) and state.global_step < state.max_steps:
-            self.reason = reason or "another rank was told to stop"
-            control.should_save = control.should_training_stop = True
-
-    def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        self.stops.checkpoint_done(self.trainer.checkpoint_seconds)
-
-
-class HoldOut(TrainerCallback):
-    """Has the loss on held-out blocks measured, the best weights written at once, and training end in time.
-
-    Args:
-        forget: the best weights so far are lost: the next ones are the best.
-    """
-
-    def __init__(self, evaluation: Evaluation, *, forget: bool = False) -> None:
-        self.evaluation, self.forget = evaluation, forget
-
-    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.forget:
-            state.best_metric = state.best_global_step = None
-
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step % self.evaluation.every == 0 or state.global_step >= state.max_steps:
-            control.should_evaluate = True
-
-    def on_evaluate(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.evaluation.keep == "best" and state.best_global_step == state.global_step:
-            control.should_save = True
-        if out_of_patience(self.evaluation, state):
-            logger.info("the held-out loss has not fallen below that of step %d: training ends", state.best_global_step)
-            control.should_save = control.should_training_stop = True
-
-
-def out_of_patience(evaluation: Evaluation | None, state: TrainerState) -> bool:
-    """Whether the held-out loss has not fallen for as many evaluations as the recipe waits.
-
-    Counted in the log that checkpoints hold: a resumed run ends where an unbroken one does.
-    """
-    if evaluation is None or evaluation.patience is None or state.best_global_step is None:
-        return False
-    steps = [entry["step"] for entry in state.log_history if "held_out_loss" in entry]
-    return sum(step > state.best_global_step for step in steps) >= evaluation.patience
-
-
-def keeps_best(recipe: Recipe) -> bool:
-    """Whether the weights of the lowest held-out loss are the trained model."""
-    return recipe.evaluation is not None and recipe.evaluation.keep == "best"
-
-
-def has_lost_best(recipe: Recipe, state: TrainerState, folder: Path) -> bool:
-    """Whether the weights of the lowest held-out loss are to be the model, but their checkpoint is not whole."""
-    step = state.best_global_step
-    if step is None or not keeps_best(recipe) or is_valid(folder / f"checkpoint-{step}"):
-        return False
-    logger.warning(
-        "%s, that of the lowest held-out loss, is missing or corrupted: the lowest from here on counts",
-        folder / f"checkpoint-{step}",
-    )
-    return True
-
-
-class JsonLog(TrainerCallback):
-    """Writes loss, learning rate, tokens/s, data-wait share and memory as JSON lines."""
-
-    def __init__(self, path: Path, trainer: BlockTrainer) -> None:
-        self.path, self.trainer = path, trainer
-        self._time, self._step, self._waited = time.perf_counter(), 0, 0.0
-
-    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        self._time, self._step = time.perf_counter(), state.global_step
-
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        # No checkpoint is written behind a loss that is not finite.
-        if control.should_save:
-            control.should_log = True
-
-    def on_log(self, args: TrainingArguments, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if not state.is_world_process_zero or not logs or not {"loss", "held_out_loss"} & set(logs):
-            return
-        line: dict[str, Any] = {"step": state.global_step, "steps": state.max_steps}
-        if "held_out_loss" in logs:
-            line["held_out_loss"] = logs["held_out_loss"]
-        else:
-            line |= self._account(args, state, logs)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def _account(self, args: TrainingArguments, state: Any, logs: dict[str, Any]) -> dict[str, Any]:
-        now, waited = time.perf_counter(), self.trainer.data_seconds
-        seconds = max(now - self._time, 1e-9)
-        tokens = (state.global_step - self._step) * self.trainer.block * args.train_batch_size
-        tokens *= args.gradient_accumulation_steps * args.world_size
-        line = {
-            "loss": logs["loss"],
-            "grad_norm": logs.get("grad_norm"),
-            "learning_rate": logs.get("learning_rate"),
-            "tokens_per_second": round(tokens / seconds, 1),
-            "data_wait_share": round((waited - self._waited) / seconds, 4),
-            "memory_mb": _memory_mb(),
-        }
-        self._time, self._step, self._waited = now, state.global_step, waited
-        if self.trainer.checkpoint_seconds:
-            # Of the newest checkpoint, which is behind the line before.
-            line["checkpoint_seconds"], self.trainer.checkpoint_seconds = (
-                round(self.trainer.checkpoint_seconds, 3),
-                0.0,
-            )
-        return line
-
-
 def read_run(checkpoint: Path) -> dict[str, Any]:
     """By how many ranks a checkpoint was written, and what was not logged yet; one of a former version by one rank."""
     path = checkpoint / RUN
@@ -357,11 +258,3 @@ def _is_full(error: BaseException, folder: Path) -> bool:
         seen = seen.__cause__ or seen.__context__
     # torch's writer of archives says only that writing failed.
     return isinstance(error, RuntimeError | OSError) and shutil.disk_usage(folder).free < 2**20
-
-
-def _memory_mb() -> int:
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated() / 2**20)
-    import psutil
-
-    return int(psutil.Process().memory_info().rss / 2**20)

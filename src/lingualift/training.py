@@ -3,14 +3,13 @@
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     LlamaConfig,
     PreTrainedModel,
@@ -21,28 +20,20 @@ from transformers import (
     set_seed,
 )
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+from transformers.utils import is_liger_kernel_available
 
 from lingualift.adapters import add_adapters, merge_adapters, save_adapter
 from lingualift.blocks import PackedBlocks
-from lingualift.checkpoints import find_state, is_valid
+from lingualift.callbacks import HoldOut, JsonLog, Progress, StopInTime, has_lost_best, keeps_best, out_of_patience
+from lingualift.checkpoints import find_state, is_valid, step_of
 from lingualift.configuration.models import Lora, Recipe, Scratch
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path, checksum, remove
+from lingualift.files import atomic_path, checksum, read_json, remove
 from lingualift.interruptions import InterruptedTrainingError, Stops, end_of_job, listening
 from lingualift.manifests import Manifest
 from lingualift.modelcards import LOG, model_card
 from lingualift.parallelism import SHARDED, World, fit_checkpoint, load_weights, parallel_options
-from lingualift.trainer import (
-    BlockTrainer,
-    HoldOut,
-    JsonLog,
-    StopInTime,
-    has_lost_best,
-    keeps_best,
-    out_of_patience,
-    read_run,
-    saying_if_full,
-)
+from lingualift.trainer import BlockTrainer, read_run, saying_if_full
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +116,7 @@ def train(
         epochs=recipe.epochs,
         max_steps=recipe.max_steps,
         seed=seed,
-        held_out=recipe.evaluation.share if recipe.evaluation else 0.0,
+        held_out=_held_out_share(recipe, blocks),
     )
     name = (settings or {}).get("base") or "*"
     starting = partial(starting_model, base, scratch, recipe, tokenizer, seed=seed, name=name)
@@ -142,8 +133,7 @@ def train(
     universal = newest is not None and fit_checkpoint(newest, recipe, world, written_by=read_run(newest)["ranks"])
     arguments = training_arguments(recipe, data, state, seed=seed, ranks=world.size, universal=universal)
     trainer = BlockTrainer(model=model, args=arguments, data=data, recipe=recipe, world=world, resumed=newest)
-    if not world.is_first:
-        trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(PrinterCallback)
     past = TrainerState.load_from_json(newest / "trainer_state.json") if newest else None
     forget = world.told(past is not None and has_lost_best(recipe, past, state) if world.is_first else None)
     end = world.told(end_of_job() if world.is_first else None)
@@ -151,6 +141,7 @@ def train(
     stopper = StopInTime(Stops(end, writing=max(30.0, 12 * num_parameters / 5e8)), trainer)
     for callback in (
         JsonLog(state / LOG, trainer),
+        *([Progress()] if arguments.disable_tqdm and world.is_first else []),
         *([HoldOut(recipe.evaluation, forget=forget)] if recipe.evaluation else []),
         stopper,
     ):
@@ -161,9 +152,12 @@ def train(
         with listening(), saying_if_full(state, "the log could not be written, checkpoints are kept"):
             trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     if stopper.reason:
+        # A job that is over after a single step would go on so for ever: it wants more time, not more jobs.
+        trained = trainer.state.global_step - (step_of(newest) if newest else 0)
         raise InterruptedTrainingError(
             f"training stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, {stopper.reason}; the "
-            f"same command goes on from its checkpoint in {state}"
+            f"same command goes on from its checkpoint in {state}",
+            out_of_time=stopper.out_of_time and trained > 1,
         )
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     manifest.counts.update(
@@ -188,24 +182,37 @@ def train(
         )
     world.meet()
     if world.is_first:
-        step = (trainer.state.best_global_step if keeps_best(recipe) else None) or trainer.state.global_step
         final = trainer.model
+        step = (trainer.state.best_global_step if keeps_best(recipe) else None) or trainer.state.global_step
         if recipe.parallelism in SHARDED or step != trainer.state.global_step or past is trainer.state:
             # Its weights are in parts on all ranks, or those of an earlier step: a checkpoint has them whole.
-            checkpoint = state / f"checkpoint-{step}"
-            if not is_valid(checkpoint):
-                raise LingualiftError(
-                    f"{checkpoint}, which has the trained weights, is missing or corrupted: the same command goes on "
-                    "from the newest checkpoint that is whole"
-                )
-            unset_hf_deepspeed_config()
-            final = starting()
-            load_weights(final, checkpoint, recipe)
+            final = _model_of(state / f"checkpoint-{step}", recipe, starting)
         with saying_if_full(out.parent, f"the model {out} could not be written, its last checkpoint is kept"):
             save_model(final, tokenizer, manifest, out, log=state / LOG, lora=recipe.lora)
         remove(state.parent)
     world.meet()
     return manifest
+
+
+def _model_of(checkpoint: Path, recipe: Recipe, starting: Callable[[], PreTrainedModel]) -> PreTrainedModel:
+    """The model that has a checkpoint's weights; read in this process alone."""
+    if not is_valid(checkpoint):
+        raise LingualiftError(
+            f"{checkpoint}, which has the trained weights, is missing or corrupted: the same command goes on from the "
+            "newest checkpoint that is whole"
+        )
+    unset_hf_deepspeed_config()
+    model = starting()
+    load_weights(model, checkpoint, recipe)
+    return model
+
+
+def _held_out_share(recipe: Recipe, blocks: Path) -> float:
+    """The share of the blocks that training does not read."""
+    if recipe.evaluation is None:
+        return 0.0
+    number = read_json(blocks / "manifest.json")["counts"]["blocks"]
+    return recipe.evaluation.held_out(number) / max(number, 1)
 
 
 def starting_model(
@@ -269,7 +276,7 @@ def training_arguments(
         universal: whether DeepSpeed's checkpoint is in its universal form.
 
     Raises:
-        LingualiftError: the batch cannot be shared by so many.
+        LingualiftError: the batch cannot be shared by so many, or kernels are wanted that are not installed.
     """
     warmup = recipe.warmup if recipe.warmup >= 1 else math.ceil(recipe.warmup * data.steps)
     try:
@@ -299,7 +306,7 @@ def training_arguments(
         use_cpu=not gpu,
         gradient_checkpointing=recipe.gradient_checkpointing,
         torch_compile=recipe.compile,
-        use_liger_kernel=recipe.liger and gpu,
+        use_liger_kernel=uses_liger(recipe),
         logging_steps=recipe.log_every,
         logging_first_step=True,
         logging_nan_inf_filter=False,
@@ -325,6 +332,22 @@ def uses_bfloat16(recipe: Recipe) -> bool:
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
+def uses_liger(recipe: Recipe) -> bool:
+    """Whether training uses Liger's kernels here: where the recipe wants them and there is a GPU.
+
+    Raises:
+        LingualiftError: they are wanted and not installed.
+    """
+    if not (recipe.liger and torch.cuda.is_available()):
+        return False
+    if not is_liger_kernel_available():
+        raise LingualiftError(
+            "the recipe has `liger: true` and Liger's kernels are not installed: python -m pip install --no-deps "
+            "--requirement envs/gpu.txt, or leave `liger` out"
+        )
+    return True
+
+
 def _check_fit(model: PreTrainedModel, data: PackedBlocks, tokenizer: PreTrainedTokenizerFast, blocks: Path) -> None:
     rows = model.get_input_embeddings().num_embeddings
     if data.manifest["vocabulary"] > rows:
@@ -337,8 +360,3 @@ def _check_fit(model: PreTrainedModel, data: PackedBlocks, tokenizer: PreTrained
     context = getattr(model.config, "max_position_embeddings", None)
     if context and data.manifest["block"] > context:
         raise LingualiftError(f"block {data.manifest['block']} is longer than the model's context, {context}")
-
-
-def config_of(folder: Path) -> Any:
-    """The transformers configuration of a model folder."""
-    return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)

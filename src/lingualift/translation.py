@@ -1,6 +1,5 @@
-"""Translating a shard of directions into a store that goes on where it was killed."""
+"""Translating a shard of directions into stores, one a direction, that go on where a job was killed."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -10,15 +9,15 @@ from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.systems import CausalModel, Decoding
 from lingualift.engines import Engine
 from lingualift.errors import LingualiftError
-from lingualift.files import checksum, fingerprint, read_json, remove
+from lingualift.files import checksum, fingerprint, read_json
 from lingualift.manifests import Manifest
-from lingualift.stores import HypothesisStore, remove_others
+from lingualift.stores import HypothesisStore, merge_stores, remove_others
 from lingualift.tokenization import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-logger = logging.getLogger(__name__)
+Direction = tuple[str, str]
 
 # Answers are cut at a multiple of this, so that sentences of like length can share a batch whatever else is in it.
 _LENGTH_STEP = 16
@@ -42,9 +41,14 @@ class Translates(Protocol):
         """The translations that answer the questions of one batch, each on one line."""
         ...
 
-    def settings(self) -> list[object]:
-        """What determines the translations, beside the weights and the sentences."""
+    def settings(self, *languages: str) -> list[object]:
+        """What determines the translations between some languages, or all, beside the weights and the sentences."""
         ...
+
+
+def names_of(names: Mapping[str, str], languages: Sequence[str]) -> dict[str, str]:
+    """The names of some languages, of those that have one; all names where no language is given."""
+    return {code: name for code, name in names.items() if not languages or code in languages}
 
 
 def longest_answer(size: int, system: Decoding) -> int:
@@ -89,9 +93,10 @@ class Translator:
         for numbers, cap in batches_by_length(caps, [len(prompt) for prompt in prompts], self.system.batch):
             yield numbers, [prompts[number] for number in numbers], cap
 
-    def settings(self) -> list[object]:
-        """What determines the translations, beside the weights and the sentences."""
-        return [self.system.model_dump(mode="json"), self.prompt.model_dump(mode="json"), dict(self.names)]
+    def settings(self, *languages: str) -> list[object]:
+        """See :class:`Translates`."""
+        names = names_of(self.names, languages)
+        return [self.system.model_dump(mode="json"), self.prompt.model_dump(mode="json"), names]
 
     def answer(self, prompts: Sequence[Sequence[int]], longest: int) -> list[str]:
         """The translations that answer some prompts, each on one line."""
@@ -101,7 +106,7 @@ class Translator:
 
 def translate_directions(
     translator: Translates,
-    sources: Mapping[tuple[str, str], Sequence[str]],
+    sources: Mapping[Direction, Sequence[str]],
     *,
     state: Path,
     key: object,
@@ -109,47 +114,52 @@ def translate_directions(
 ) -> Manifest:
     """Translate every direction and write ``out``, JSON lines of direction, sentence and hypothesis.
 
+    Each direction has a store of its own, named by all that determines its translations, which stays: a job that was
+    killed goes on from it, and so does one that is given other directions beside.
+
     Args:
         sources: the sentences of each direction; an empty one, such as a pivot's that has no translation, stays empty.
-        state: folder of the store that a killed job goes on from.
-        key: what determines the translations beside the translator's settings; a store made with another key is not
-            gone on with.
+        state: folder of the stores; jobs of different directions may share it.
+        key: what determines the translations beside the translator's settings and the sentences.
     """
     from tqdm import tqdm
 
-    name_of_store = fingerprint([key, translator.settings()])
-    manifest = Manifest("hypotheses", {"key": name_of_store})
-    own = state / f"{name_of_store}.jsonl"
-    remove_others(own)
+    manifest = Manifest("hypotheses", {})
+    stores, keys = [], {}
     total = sum(map(len, sources.values()))
-    with HypothesisStore(own) as store, tqdm(total=total, unit="sentence", desc="translating", mininterval=2) as bar:
-        for (source, target), sentences in sources.items():
-            name = f"{source}-{target}"
-            missing = set(store.missing(name, len(sentences)))
-            bar.update(len(sentences) - len(missing))
-            if not missing:
-                continue
-            filled = [number for number, text in enumerate(sentences) if text]
-            if empty := sorted(missing.difference(filled)):
-                store.append({"direction": name, "sentence": number, "hypothesis": ""} for number in empty)
-                bar.update(len(empty))
-            if not filled:
-                continue
-            for places, prompts, longest in translator.plan([sentences[at] for at in filled], source, target):
-                numbers = [filled[place] for place in places]
-                if missing.isdisjoint(numbers):
-                    continue
-                answers = translator.answer(prompts, longest)
-                store.append(
-                    {"direction": name, "sentence": number, "hypothesis": answer}
-                    for number, answer in zip(numbers, answers, strict=True)
-                )
-                bar.update(len(missing.intersection(numbers)))
-        sizes = {f"{source}-{target}": len(sentences) for (source, target), sentences in sources.items()}
-        store.write_final(out, sizes, sizes)
+    with tqdm(total=total, unit="sentence", desc="translating", mininterval=2) as bar:
+        for pair, sentences in sources.items():
+            name = "-".join(pair)
+            keys[name] = fingerprint([key, translator.settings(*pair), list(sentences)])
+            own = state / name / f"{keys[name]}.jsonl"
+            remove_others(own)
+            with HypothesisStore(own) as store:
+                missing = set(store.missing(name, len(sentences)))
+                bar.update(len(sentences) - len(missing))
+                for records in _translate(translator, pair, sentences, missing):
+                    bar.update(store.append({"direction": name, **record} for record in records))
+            stores.append(store)
+    sizes = {"-".join(pair): len(sentences) for pair, sentences in sources.items()}
+    merge_stores(stores, out, sizes, sizes)
+    manifest.settings["key"] = fingerprint(keys)
     manifest.counts.update(directions=len(sources), sentences=total)
-    remove(own)
     return manifest
+
+
+def _translate(
+    translator: Translates, pair: Direction, sentences: Sequence[str], missing: set[int]
+) -> Iterator[list[dict[str, Any]]]:
+    """The translations of a direction, in batches, those with nothing missing left out."""
+    filled = [number for number, text in enumerate(sentences) if text]
+    if empty := sorted(missing.difference(filled)):
+        yield [{"sentence": number, "hypothesis": ""} for number in empty]
+    if missing.isdisjoint(filled):
+        return
+    for places, prompts, longest in translator.plan([sentences[at] for at in filled], *pair):
+        numbers = [filled[place] for place in places]
+        if not missing.isdisjoint(numbers):
+            answers = translator.answer(prompts, longest)
+            yield [{"sentence": n, "hypothesis": it} for n, it in zip(numbers, answers, strict=True)]
 
 
 def load_translator(
@@ -185,6 +195,7 @@ def model_key(model: str | Path | None) -> list[str]:
     """What tells a model's weights from others': the checksums in its manifest, or of its files."""
     model = Path(model or "")
     manifest = model / "manifest.json"
-    if manifest.is_file():
-        return sorted(read_json(manifest)["weights"].values())
+    weights = read_json(manifest).get("weights") if manifest.is_file() else None
+    if weights:
+        return sorted(weights.values())
     return [checksum(path) for path in sorted(model.glob("*.safetensors"))]

@@ -14,6 +14,7 @@ from lingualift.errors import LingualiftError
 from lingualift.files import fingerprint
 from lingualift.locks import folder_lock
 from lingualift.manifests import Manifest
+from lingualift.sequence_models import DirectionTranslators, load_sequence_translator
 from lingualift.translation import Translates, load_translator, model_key
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,15 @@ class OpenedSystem(NamedTuple):
 
     translator: Translates
     weights: list[Any]
+
+    def key(self, version: int) -> list[Any]:
+        """What determines the translations beside the translator's settings and the sentences.
+
+        Args:
+            version: the stage's; what another version has made is made again.
+        """
+        # Models of one direction each are told apart by their settings: what others there are is no matter.
+        return [version, [] if isinstance(self.translator, DirectionTranslators) else self.weights]
 
     def note(self, manifest: Manifest) -> None:
         """Write into a manifest what was translated with, and what it cost."""
@@ -96,8 +106,6 @@ def open_system(
 
 
 def _open_translation_model(settings: Mapping[str, Any], directions: Sequence[tuple[str, str]]) -> OpenedSystem:
-    from lingualift.sequence_models import load_sequence_translator
-
     system = TranslationModel.model_validate(settings["system"])
     folders = {system.folder(*pair): None for pair in directions} if system.by_direction else {system.translator: None}
     absent = [folder for folder in folders if not Path(folder).is_dir()]

@@ -56,6 +56,8 @@ def names(text: str, plan: Plan) -> set[str]:
     if "plan.system_inputs" in text:
         found |= {name for system in plan.configuration.systems for name in plan.system_inputs(system)}
     if "plan.supplement_inputs" in text:
+        found |= {"corpora", "english"}
+    if "plan.supplement_shard_inputs" in text:
         found |= {"corpora", "english", "model", "converted"}
     if "plan.comparison_inputs" in text:
         found |= {"hypotheses", "baseline_hypotheses", "segments", "baseline_segments"}
@@ -204,6 +206,7 @@ class Runner:
                     hypotheses=[self.at(path) for path in self.plan.hypotheses(system, benchmark)],
                     benchmark=self.at(f"benchmarks/{benchmark}"),
                     scores=self.at(scores),
+                    manifest=self.at(scores.replace(".csv", ".manifest.json")),
                     settings=self.plan.score_settings(system, benchmark),
                     state=self.at(f"state/{scores}"),
                     threads=1,
@@ -215,6 +218,7 @@ class Runner:
             main_of("make_table")(
                 scores=[self.at(path) for path in self.plan.scores("tables", name)],
                 **{kind: self.at(f"tables/{name}.{kind}") for kind in ("csv", "md", "tex", "html")},
+                manifest=self.at(f"tables/{name}.manifest.json"),
                 settings=self.plan.table_settings(name),
                 version=1,
             )
@@ -265,17 +269,28 @@ def test_models_carry_their_history(run: Runner) -> None:
 def test_supplement_is_translated(run: Runner) -> None:
     supplement = {"reader": "translated", "source": "english", "system": "Base", "of": ["sentences"], "minimum": 203}
     plan = plan_of("tiny", corpora={**read_yaml(ROOT / "config/tiny.yaml")["corpora"], "extra": supplement})
-    inputs = plan.supplement_inputs("extra")
+    inputs = plan.supplement_shard_inputs("extra", 0)
     main_of("translate_supplement")(
         **{
             key: [run.at(path) for path in value] if key == "corpora" else run.at(value)
             for key, value in inputs.items()
         },
-        folder=run.at("corpora/extra"),
-        settings=plan.supplement_settings("extra"),
+        hypotheses=run.at("supplements/extra/0.jsonl"),
+        manifest=run.at("supplements/extra/0.manifest.json"),
+        settings=plan.supplement_shard_settings("extra", 0),
         state=run.at("state/extra"),
         seed=17,
         threads=1,
+        version=1,
+    )
+    sources = plan.supplement_inputs("extra")
+    main_of("assemble_supplement")(
+        corpora=[run.at(path) for path in sources["corpora"]],
+        english=run.at(sources["english"]),
+        hypotheses=[run.at(path) for path in plan.supplement_hypotheses("extra")],
+        folder=run.at("corpora/extra"),
+        settings=plan.supplement_settings("extra"),
+        seed=17,
         version=1,
     )
     tables = {table["name"]: table["rows"] for table in read_json(run.folder / "corpora/extra/manifest.json")["tables"]}

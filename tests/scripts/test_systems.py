@@ -1,6 +1,7 @@
 """Every kind of system, from the plan through its script to hypotheses, with tiny random models."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ import test_endpoints  # noqa: E402
 import test_sequence_models  # noqa: E402
 from test_endpoints import server  # noqa: E402, F401
 
+from lingualift import scoring  # noqa: E402
 from lingualift.configuration.loading import load_run, read_yaml  # noqa: E402
 from lingualift.errors import LingualiftError  # noqa: E402
-from lingualift.files import read_json  # noqa: E402
+from lingualift.files import checksum, read_json  # noqa: E402
 from lingualift.planning import Plan  # noqa: E402
 from lingualift.sequence_models import SequenceTranslator  # noqa: E402
 from lingualift.tokenization import load_tokenizer  # noqa: E402
@@ -85,13 +87,14 @@ class Jobs:
         }
 
     def translate(self, rule: str, system: str, **more: Any) -> dict[str, list[str]]:
-        """Run every shard of a system; what it says of each direction."""
+        """Run every shard of a system; what it says of each direction. A job's state is where its rule has it."""
         said: dict[str, list[str]] = {}
         for shard, path in enumerate(self.plan.hypotheses(system, "test")):
             if rule not in ("read_hypotheses", "ask_endpoint"):
                 more["threads"] = 1
             if rule != "read_hypotheses":
-                more["state"] = self.at(f"state/{path.removesuffix('.jsonl')}")
+                apart = path.removesuffix(".jsonl")
+                more["state"] = self.at(f"state/{apart if rule == 'ask_endpoint' else Path(apart).parent}")
             main_of(rule)(
                 **self.inputs(self.plan.translation_inputs(system, "test", shard)),
                 benchmark=self.benchmark,
@@ -121,7 +124,7 @@ class Jobs:
                 benchmark=self.benchmark,
                 folder=self.at(path),
                 settings=self.plan.leg_settings(base, pivot, "test", int(shard)),
-                state=self.at(f"state/{path}"),
+                state=self.at(f"state/{Path(path).parent}"),
                 threads=1,
                 version=1,
             )
@@ -182,6 +185,41 @@ def test_a_changed_prompt_or_decoding_is_not_gone_on_with(tmp_path, data, monkey
         (store,) = (tmp_path / "state").rglob("*.jsonl")
         names.add(store.name)
     assert len(names) == 3
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_other_shards_and_languages_translate_what_is_new_alone(tmp_path, data, monkeypatch, pairs) -> None:
+    """A model for all directions, or one for each."""
+    system = M2M100
+    if pairs:
+        for name in [*ALL, "de-ru", "ru-de"]:
+            (data / "pairs").mkdir(exist_ok=True)
+            (data / "pairs" / name).symlink_to(data / "m2m100")
+        system = {**M2M100, "translator": "pairs/{source}-{target}"}
+    asked: list[int] = []
+    answer = SequenceTranslator.answer
+
+    def counted(self: SequenceTranslator, prompts: Any, longest: int) -> list[str]:
+        asked.append(len(prompts))
+        return answer(self, prompts, longest)
+
+    monkeypatch.setattr(SequenceTranslator, "answer", counted)
+    expected = Jobs(tmp_path, data, {"Nmt": system}).translate("translate_shard", "Nmt")
+    assert sum(asked) == 6 * 5
+    asked.clear()
+    shutil.rmtree(tmp_path / "hypotheses")
+    assert Jobs(tmp_path, data, {"Nmt": system}, shards=4).translate("translate_shard", "Nmt") == expected
+    assert asked == []
+    more = Jobs(tmp_path, data, {"Nmt": system}, shards=3)
+    more.values["languages"] = [*SENTENCES, "ru"]
+    more.values["benchmarks"]["test"]["directions"] = [*ALL, "de-ru"]
+    more.plan = Plan(load_run(more.values, root=ROOT), gpus=1)
+    shutil.rmtree(more.benchmark)
+    making.write_corpus(Path(more.benchmark), {"all": {**SENTENCES, "ru": ["дом"] * 5}})
+    scoring._tables.cache_clear()
+    said = more.translate("translate_shard", "Nmt")
+    assert {name: said[name] for name in ALL} == expected and len(said) == 7
+    assert sum(asked) == 5
 
 
 def test_a_pivot_shares_its_first_legs(tmp_path, data) -> None:
@@ -255,6 +293,24 @@ def test_an_endpoint_is_paid_once_whatever_asks_it(tmp_path, data, server) -> No
     assert kept and not [text for text in kept if test_endpoints.SECRET.encode() in text]
 
 
+def test_the_bill_of_a_job_that_broke_off_is_whole(tmp_path, data, server) -> None:  # noqa: F811
+    def reply(request: dict[str, Any]) -> test_endpoints.Reply:
+        return test_endpoints.said("x", tokens=(100, 10))
+
+    server.reply = reply
+    server.first = [reply] * 13 + [(403, {}, b"no money left")]
+    jobs = Jobs(tmp_path, data, {"Asked": _endpoint(server, parallel=1)})
+    ask = {"endpoint": "Asked", "answers": str(tmp_path / "answers"), "systems": jobs.values["systems"]}
+    with pytest.raises(LingualiftError, match="no money left"):
+        jobs.translate("ask_endpoint", "Asked", **ask)
+    jobs.translate("ask_endpoint", "Asked", **ask)
+    usage = jobs.manifest("Asked")["usage"]
+    assert (usage["asked"]["answers"], usage["reused"]["answers"]) == (17, 13)
+    assert usage["asked"]["cost"] + usage["reused"]["cost"] == pytest.approx(30 * (100 * 2 + 10 * 4) / 1e6)
+    # The answers are kept once.
+    assert not list((tmp_path / "state").rglob("*.jsonl"))
+
+
 def test_an_endpoint_without_its_key(tmp_path, data, server, monkeypatch) -> None:  # noqa: F811
     monkeypatch.delenv("TEST_KEY")
     jobs = Jobs(tmp_path, data, {"Asked": _endpoint(server)})
@@ -267,6 +323,44 @@ def test_somebodys_translations(tmp_path, data) -> None:
     assert jobs.translate("read_hypotheses", "Theirs") == {"en-de": [f"theirs {number}" for number in range(5)]}
     limited = Jobs(tmp_path, data, jobs.values["systems"], limit=3)
     assert limited.translate("read_hypotheses", "Theirs") == {"en-de": [f"theirs {number}" for number in range(3)]}
+
+
+def test_scores_say_what_they_are_made_from(tmp_path, data) -> None:
+    jobs = Jobs(tmp_path, data, {"Theirs": {"hypotheses": "theirs/{source}-{target}.txt", "codes": "flores101"}})
+    jobs.translate("read_hypotheses", "Theirs")
+    hypotheses = [jobs.at(path) for path in jobs.plan.hypotheses("Theirs", "test")]
+    main_of("score_hypotheses")(
+        hypotheses=hypotheses,
+        benchmark=jobs.benchmark,
+        scores=jobs.at("scores.csv"),
+        manifest=jobs.at("scores.json"),
+        settings={"system": "Theirs", "benchmark": "test", "metrics": {"chrf": {"name": "chrf"}}, "limit": None},
+        state=jobs.at("state/scores"),
+        threads=1,
+        version=1,
+    )
+    found = read_json(jobs.at("scores.json"))
+    assert found["counts"] == {"directions": 1, "segments": 5} and "sacrebleu" in found["versions"]
+    assert found["inputs"] == {hypotheses[0]: checksum(hypotheses[0])}
+    assert found["settings"] == {"chrf": {"name": "chrf", "tokenizer": None}}
+
+
+def test_languages_are_detected_from_what_the_plan_tells(tmp_path, data) -> None:
+    jobs = Jobs(tmp_path, data, {"Theirs": {"hypotheses": "theirs/{source}-{target}.txt", "codes": "flores101"}})
+    jobs.translate("read_hypotheses", "Theirs")
+    main_of("detect_languages")(
+        hypotheses=[jobs.at(path) for path in jobs.plan.hypotheses("Theirs", "test")],
+        benchmark=jobs.benchmark,
+        scores=jobs.at("off_target.csv"),
+        manifest=jobs.at("off_target.json"),
+        settings=jobs.plan.language_settings("Theirs", "test") | {"metrics": {"R_X": {"name": "R_X"}}},
+        state=jobs.at("state/off_target"),
+        threads=1,
+        version=1,
+    )
+    _, row = Path(jobs.at("off_target.csv")).read_text().splitlines()
+    assert row.startswith("Theirs,test,en,de,R_X,") and "detector:langdetect" in row
+    assert list(read_json(jobs.at("off_target.json"))["references_in_their_language"]) == ["de"]
 
 
 def test_models_that_are_not_there(tmp_path, data) -> None:

@@ -147,3 +147,48 @@ def test_tables_are_all_made(tmp_path, monkeypatch):
     assert list(seconds) == ["reading", *tables.ENTRIES, "in all"]
     # The last table: a row for each of 110 directions below the head.
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 111
+
+
+def test_spbleu_both_sides_score_alike(shared_data, tmp_path, monkeypatch):
+    if not (shared_data / "sacrebleu" / "models" / "flores200sacrebleuspm").is_file():
+        pytest.skip("the model of spBLEU's tokenizer is not there")
+    monkeypatch.setenv("SACREBLEU", str(shared_data / "sacrebleu"))
+    spbleu = _load("spbleu", monkeypatch)
+    # zhtrad has no spaces; af, ga and so on have.
+    spbleu.prepare(tmp_path, data=shared_data, num_languages=4, num_directions=12, sentences=5)
+    ours, peer = spbleu.ours(str(tmp_path)), spbleu.peer(str(tmp_path), every=1)
+    assert len(ours["scores"]) == len(peer["scores"]) == 12
+    spbleu.check_same(ours["scores"], peer["scores"])
+    assert all(10 < score < 90 for score in ours["scores"].values())
+    assert list(spbleu.peer(str(tmp_path), every=5)["scores"]) == [list(peer["scores"])[n] for n in (0, 5, 10)]
+    with pytest.raises(RuntimeError, match="by sacrebleu"):
+        spbleu.check_same({**ours["scores"], "af-ff": 1.0, "ff-af": 1.0}, dict.fromkeys(ours["scores"], 1.5))
+
+
+def test_a_complete_evaluation_is_planned(monkeypatch):
+    dry_run = _load("dry_run", monkeypatch)
+    # Three languages, six directions: a job a direction and a system, and what follows.
+    seconds, jobs = dry_run.plan(3)
+    assert seconds > 0 and jobs > 6 * 6
+    assert len(dry_run.configuration(102)["languages"]) == 102
+
+
+def test_one_benchmark_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    run_all = _load("run_all", monkeypatch)
+    started = []
+
+    def fail_first(command):
+        started.append(Path(command[1]).stem)
+        return subprocess.CompletedProcess(command, len(started) == 1)
+
+    monkeypatch.setattr(run_all.subprocess, "run", fail_first)
+    monkeypatch.setattr(sys, "argv", ["run_all.py", "spbleu", "tables"])
+    with pytest.raises(SystemExit, match="failed: spbleu"):
+        run_all.main()
+    assert started == ["spbleu", "tables"]
+
+
+def test_run_all_knows_every_benchmark(monkeypatch):
+    run_all = _load("run_all", monkeypatch)
+    there = {path.stem for path in _FOLDER.glob("*.py")} - {"common", "run_all"}
+    assert {*run_all._WITH_DATA, *run_all._WITHOUT} == there

@@ -98,7 +98,7 @@ def test_the_newest_sealed_checkpoints_and_the_best_are_kept(tmp_path: Path) -> 
 
 
 def _find(folder: Path, **recipe: Any) -> tuple[Path, str | None]:
-    write_json({"blocks": 40, "seconds": 1.5}, folder / "blocks/manifest.json")
+    write_json({"counts": {"blocks": 40}, "seconds": 1.5}, folder / "blocks/manifest.json")
     settings = {"parallelism": "zero2", "batch": 64, **recipe}
     found, newest = find_state(
         folder / "state", blocks=folder / "blocks", base=None, recipe=tiny.recipe(**settings), scratch=None, seed=1
@@ -123,6 +123,13 @@ def test_a_run_goes_on_however_it_is_run(tmp_path: Path, recipe: dict[str, Any])
     own, _ = _find(tmp_path)
     _checkpoint(own, 5)
     assert _find(tmp_path, **recipe) == (own, str(own / "checkpoint-5"))
+
+
+def test_a_bound_that_is_not_reached_is_no_other_training(tmp_path: Path) -> None:
+    """Of 40 blocks a tenth are 4; former versions knew of no bound, and their training goes on."""
+    own, *same = (_find(tmp_path, evaluation={"share": 0.1, **bound})[0] for bound in ({}, {"blocks": 5}))
+    assert same == [own]
+    assert _find(tmp_path, evaluation={"share": 0.1, "blocks": 3})[0] != own
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+import test_sequence_models
+import torch
 import yaml
 from typer.testing import CliRunner
 
 from lingualift.cli import app
+from lingualift.configuration.loading import read_yaml
+from lingualift.configuration.prompts import Prompt
+from lingualift.configuration.systems import TranslationModel
+from lingualift.languages import load_languages
+from lingualift.sequence_models import codes_in, load_sequence_translator
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "config" / "demo.yaml"
@@ -162,3 +169,43 @@ def test_lines_of_the_standard_input_keep_their_places(call, random_model):
     assert len(lines) == 4
     assert lines[1] == ""
     assert lines[2] == call("translate", random_model, "A cat.", "--prompt", "short", "--beam", 1).stdout.strip("\n")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A tiny random translation model of two families."""
+    folder = tmp_path_factory.mktemp("translation-models")
+    torch.manual_seed(11)
+    for name in ("m2m100", "madlad"):
+        test_sequence_models.MAKERS[name](folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("family", ["m2m100", "madlad"])
+def test_a_translation_model_translates(call, folders, family):
+    """As it does for a system of the configuration: told the codes of its own, and in its own words."""
+    languages = load_languages(ROOT / "config/languages.tsv")
+    one = load_sequence_translator(
+        system=TranslationModel(translator=family, beam=1),
+        data=folders,
+        names=codes_in({code: languages[code] for code in ("en", "de")}, family),
+        prompt=Prompt.model_validate(read_yaml(ROOT / "config/prompts.yaml")["madlad"]),
+    )
+    ((_, questions, longest),) = one.plan(["a dog"], "en", "de")
+    result = call("translate", folders / family, "--beam", 1, input="a dog\n\n")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.split("\n") == [*one.answer(questions, longest), "", ""]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--prompt", "alpaca"), "a translation model that is not asked in words and takes no prompt"),
+        (("--engine", "ctranslate2"), "a translation model, which transformers runs, not ctranslate2"),
+        (("--target", "te"), "the translation model has no code for 'te'"),
+    ],
+)
+def test_what_a_translation_model_cannot_be_asked(call, folders, arguments, message):
+    result = call("translate", folders / "m2m100", "a dog", *arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr

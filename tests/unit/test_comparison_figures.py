@@ -107,6 +107,57 @@ def test_each_panel_has_its_own_order_of_languages(draw):
     assert labelled(into) == {"de": [30, 40], "fr": [20, 27], "cs": [25, 26]}
 
 
+def many(count: int, *, benchmark: str = "flores", first: int = 0) -> pd.DataFrame:
+    """Scores from English into languages l000, l001, …: of A their number, of B one more."""
+    codes = [f"l{number:03d}" for number in range(first, first + count)]
+    rows = [
+        (system, benchmark, "en", code, "spbleu", int(code[1:]) / 2 + more, "", 10)
+        for system, more in (("A", 0), ("B", 1))
+        for code in codes
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def codes_of(axes) -> list[str]:
+    return [label.get_text() for label in axes.get_xticklabels()]
+
+
+def test_more_languages_than_a_page_is_wide_stand_in_rows():
+    """Sixty that were seen in two rows of thirty, five that were not in one of their own, all on one scale."""
+    figure = seen_unseen(many(65), "A", "B", seen={f"l{number:03d}" for number in range(60)})
+    assert [len(codes_of(axes)) for axes in figure.axes] == [30, 30, 5]
+    assert [code for axes in figure.axes for code in codes_of(axes)] == [f"l{number:03d}" for number in range(65)]
+    # A group's means are told once, and are those of all its rows.
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [
+        ["seen in training (60): mean 14.8 → 15.8"],
+        [],
+        ["unseen (5): mean 31.0 → 32.0"],
+    ]
+    assert [len(axes.patches) for axes in figure.axes] == [0, 0, 1]
+    assert len({axes.get_ylim() for axes in figure.axes}) == len({axes.get_xlim() for axes in figure.axes}) == 1
+    assert figure.axes[0].get_ylim()[1] > 33
+    assert figure.get_size_inches()[0] == 7
+    rows = per_language(many(65), systems=["A", "B"], centre="en").axes
+    assert [len(codes_of(axes)) for axes in rows] == [33, 32]
+    assert codes_of(rows[0])[0] == "l064" and codes_of(rows[1])[-1] == "l000"
+    assert [len(axes.texts) for axes in rows] == [1, 0]
+
+
+def test_seen_and_unseen_languages_of_two_benchmarks_are_one_picture(tmp_path):
+    both = pd.concat([many(4), many(3, benchmark="more", first=4)])
+    keys = {"kind": "seen_unseen", "systems": ["A", "B"], "benchmarks": ["flores", "more"], "centre": ["en"]}
+    entry = Figure.model_validate(keys)
+    seen = {f"l{number:03d}" for number in range(4)}
+    written = draw_figure(both, entry, families={}, out=tmp_path / "two", seen=seen)
+    assert [path.name for path in written] == ["flores+more.en.png", "flores+more.en.svg"]
+    twice = pd.concat([many(4), many(3, benchmark="more", first=3)])
+    with pytest.raises(LingualiftError, match="A has two scores of en-l003, of flores and more"):
+        draw_figure(twice, entry, families={}, out=tmp_path / "twice", seen=seen)
+    part = both[(both["benchmark"] == "flores") | (both["system"] == "A")]
+    with pytest.raises(LingualiftError, match="no score of spbleu of B on more"):
+        draw_figure(part, entry, families={}, out=tmp_path / "part", seen=seen)
+
+
 def test_languages_stand_by_the_best_score_around_a_centre():
     figure = per_language(BOTH, systems=["A", "B"], centre="en")
     out, into = figure.axes

@@ -13,7 +13,7 @@ from lingualift.configuration.schema_file import schema_json
 from lingualift.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-PRESETS = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.stem not in ("languages", "prompts"))
+PRESETS = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.stem not in ("prompts", "public_sets"))
 FILE = "run.yaml"
 
 CONFIGURATION = yaml.safe_load("""
@@ -357,6 +357,25 @@ MISTAKES = {
         {"corpora/more": {"reader": "translated", "source": "captions", "system": "Tuned", "of": ["captions"]}},
         "corpora.more.source: 'captions' is parallel; this is for monolingual text",
     ),
+    "a supplement of English that the mixture holds": (
+        {
+            "systems/Plain": {"model": "base"},
+            "corpora/more": {"reader": "translated", "source": "english", "system": "Plain", "of": ["captions"]},
+            "mixtures/lifting/components": [{"corpus": "more"}, {"corpus": "english"}],
+        },
+        "mixtures.lifting.components[1].corpus: 'english' is the English that 'more' of this mixture translates: a "
+        "mixture holds one of them; give 'source' there a corpus that no component is made of",
+    ),
+    "a supplement of English that the mixture holds, both augmented": (
+        {
+            "systems/Plain": {"model": "base"},
+            "corpora/more": {"reader": "translated", "source": "english", "system": "Plain", "of": ["captions"]},
+            "augmentations/of-more": {"dictionary": "muse", "source": "more", "rate": 0.3},
+            "augmentations/of-english": {"dictionary": "muse", "source": "english"},
+            "mixtures/lifting/components": [{"augmentation": "of-english"}, {"augmentation": "of-more"}],
+        },
+        "mixtures.lifting.components[0].augmentation: 'english' is the English that 'more' of this mixture *",
+    ),
 }
 
 
@@ -377,6 +396,21 @@ def test_tables_and_figures_that_fit_are_right():
         "figures": {"f": HEATMAP},
     }
     load_run(changed(change), root=ROOT, file=FILE)
+
+
+def test_english_may_be_translated_for_another_mixture():
+    run = load_run(
+        changed(
+            {
+                "systems/Plain": {"model": "base"},
+                "corpora/more": {"reader": "translated", "source": "english", "system": "Plain", "of": ["captions"]},
+                "mixtures/lifting/components/1": {"corpus": "more"},
+            }
+        ),
+        root=ROOT,
+        file=FILE,
+    )
+    assert run.configuration.mixtures["first"].components[0].corpus == "english"
 
 
 def test_a_slash_in_the_name_of_an_entry():

@@ -27,11 +27,17 @@ SEEN = [code for code, language in TABLE.items() if language.seen]
 def bring(tmp_path):
     """Import a corpus below ``tmp_path/raw``; the folder it makes is ``tmp_path/out``."""
 
-    def bring(languages, *, data=tmp_path / "raw", workers=1, strict=False, **entry):
-        corpus = TypeAdapter(AnyCorpus).validate_python(entry)
-        out, work = tmp_path / "out", tmp_path / "work"
+    def bring(languages, *, data=tmp_path / "raw", workers=1, strict=False, version=1, **entry):
         return import_corpus(
-            corpus, languages=languages, table=TABLE, data=data, out=out, work=work, workers=workers, strict=strict
+            TypeAdapter(AnyCorpus).validate_python(entry),
+            languages=languages,
+            table=TABLE,
+            data=data,
+            out=tmp_path / "out",
+            work=tmp_path / "work",
+            workers=workers,
+            strict=strict,
+            version=version,
         )
 
     (tmp_path / "raw").mkdir()
@@ -173,6 +179,18 @@ def test_missing_files_are_found_before_anything_is_read(tmp_path, bring, raw):
     assert not (tmp_path / "work").exists()
 
 
+def test_a_pair_with_a_side_missing_is_not_passed_over(tmp_path, bring, raw):
+    raw("en-fr/train.en", "a\n")
+    raw("en-de/train.en", "a\n")
+    raw("en-de/train.de", "b\n")
+    entry = {"reader": "aligned", "path": "{source}-{target}", "files": "train.{language}"}
+    with pytest.raises(InputError, match=r"en-fr/train\.fr: no such file, wanted for 'en-fr'"):
+        bring(["en", "fr", "de"], **entry)
+    assert bring(["en", "de"], **entry).counts["tables"] == 1
+    with pytest.raises(InputError, match=r"raw/\{source\}-\{target\}/train\.\{language\}: no file of such a name"):
+        bring(["de", "fr"], **entry)
+
+
 def test_limit(tmp_path, bring, raw):
     raw("a.1", "one\n\nthree\n")
     raw("a.2", "four\nfive\n")
@@ -247,6 +265,9 @@ def test_an_interrupted_import_goes_on(tmp_path, bring, raw, monkeypatch):
     assert rows(tmp_path / "out", "en") == [("en three",)]
     bring(["en", "fr"], **entry, limit=1)
     assert read == ["fr", "en", "en", "fr"]
+    # So is all that another version of the code has read.
+    bring(["en", "fr"], **entry, limit=1, version=2)
+    assert read == ["fr", "en", "en", "fr", "en", "fr"]
 
 
 def test_processes_make_the_same_bytes(tmp_path, bring, raw):

@@ -7,12 +7,13 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from lingualift.configuration.corpora import AnyCorpus
-from lingualift.errors import LingualiftError
+from lingualift.errors import InputError, LingualiftError
 from lingualift.languages import load_languages
 
 TABLE = load_languages(Path(__file__).parents[2] / "config" / "languages.tsv")
 CORPUS = TypeAdapter(AnyCorpus)
 NOWHERE = Path("/nowhere")
+HUB = {"name": "a/b", "revision": "0" * 40}
 
 
 def corpus(**entry):
@@ -77,7 +78,30 @@ def test_aligned_pairs_given_or_found(tmp_path):
         (tmp_path / "tico19" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tico19" / name).touch()
     found = corpus(reader="aligned", path="tico19", files=template)
-    assert list(planned(found, "fr", "de", "en", data=tmp_path)) == ["en-fr"]
+    # A side that is missing is missed: only pairs without any file are none of the corpus'.
+    assert planned(found, "fr", "de", "en", data=tmp_path) == {
+        "en-fr": ["tico19/en-fr/test.en", "tico19/en-fr/test.fr"],
+        "en-de": ["tico19/en-de/test.en", "tico19/en-de/test.de"],
+    }
+    with pytest.raises(InputError, match=r"tico19/\{source\}-\{target\}/test\.\{language\}: no file of such a name"):
+        found.tables(["fr", "cs"], TABLE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sides", "there", "pairs"),
+    [
+        # The source's file is that of many pairs: it is no sign of any.
+        (("{source}.txt", "{source}-{target}.txt"), ["en.txt", "fr.txt", "en-de.txt"], ["en-de"]),
+        (("{source}.txt", "{source}-{target}.txt"), ["en-de.txt"], ["en-de"]),
+        (("src.{source}", "ref.{target}"), ["src.en", "src.fr", "ref.de"], ["en-de", "fr-de"]),
+        (("{source}-{target}.a", "{source}-{target}.b"), ["en-de.a", "de-fr.b"], ["en-de", "de-fr"]),
+    ],
+)
+def test_files_of_one_side_that_pairs_share(tmp_path, sides, there, pairs):
+    for name in there:
+        (tmp_path / name).touch()
+    entry = corpus(reader="aligned", path=".", files=dict(zip(("source", "target"), sides, strict=True)))
+    assert list(planned(entry, "en", "de", "fr", data=tmp_path)) == pairs
 
 
 def test_globs_and_packed_files(tmp_path):
@@ -114,7 +138,7 @@ def test_records_by_columns_sides_or_field():
 
 def test_datasets_has_a_hub():
     entry = corpus(
-        reader="datasets", path="opus", hub={"name": "a/b", "revision": "0" * 40}, text_field="translation.{language}", pair=["de", "en"]
+        reader="datasets", path="opus", hub=HUB, text_field="translation.{language}", pair=["de", "en"]
     )  # fmt: skip
     assert entry.hub.name == "a/b"
     assert entry.tables(["de", "en"], TABLE, NOWHERE)[0].files == (NOWHERE / "opus",)
@@ -141,6 +165,7 @@ def test_languages_choose_a_subset():
         ({"reader": "jsonl", "path": "x", "columns": {"en": "a"}}, "two languages or more"),
         ({"reader": "jsonl", "path": "x", "text_field": "a", "pair": ["en", "de"]}, "needs 'columns', or {language} in 'text_field'"),
         ({"reader": "tmx", "path": "x", "pair": ["en", "de"], "pairs": [["en", "de"]]}, "not both"),
+        ({"reader": "datasets", "path": "{source}-{target}", "columns": {"source": "a", "target": "b"}, "hub": HUB}, "give 'pairs'"),
         ({"reader": "flores", "path": "x", "max_length_ratio": 0.5}, "greater than 1"),
         ({"reader": "flores", "path": "x", "max_dropped": 2}, "less than or equal to 1"),
     ],

@@ -21,6 +21,9 @@ GERMAN = "Der Hund läuft über die Straße und bellt die Katze an."
 ENGLISH = "The dog runs across the street and barks at the cat."
 
 
+REFERENCES = [f"{code} {number}" for code in ("en", "de", "am") for number in range(4)]
+
+
 class Words:
     """A detector that takes the first word for the language; it knows en and de."""
 
@@ -96,7 +99,7 @@ def scored(tmp_path):
 
     folder = tmp_path / "benchmark"
     (folder / "tables").mkdir(parents=True)
-    columns = {code: [f"{code} {number}" for number in range(4)] for code in ("en", "de", "am")}
+    columns = {code: [text for text in REFERENCES if text.startswith(code)] for code in ("en", "de", "am")}
     with pa.ipc.new_file(folder / "tables" / "all.arrow", pa.table(columns).schema) as writer:
         writer.write_table(pa.table(columns))
     manifest = {"tables": [{"name": "all", "languages": list(columns), "rows": 4}]}
@@ -149,6 +152,8 @@ def test_a_killed_run_goes_on(scored, tmp_path):
 
     class Once(Words):
         def detect(self, sentences):
+            if sentences[0] in REFERENCES:
+                return super().detect(sentences)
             if looked_at:
                 raise KeyboardInterrupt
             looked_at.append(list(sentences))
@@ -174,6 +179,20 @@ def test_a_killed_run_goes_on(scored, tmp_path):
     del options["state"]
     score_off_target([hypotheses], rates=plain, out=tmp_path / "unbroken.csv", **options)
     assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "unbroken.csv").read_bytes()
+
+
+def test_references_of_another_language_are_counted_and_told(scored, tmp_path, caplog):
+    """langdetect takes `de 0` for anything but German; what it does not know it says nothing of."""
+    folder, hypotheses = scored
+    hypotheses.write_text(hypotheses.read_text().replace("am-en", "de-am"))
+    options = {"benchmark_folder": folder, "languages": LANGUAGES, "system": "S", "benchmark": "B"}
+    for detector, rate in ((Words(), 100), (LangDetect(0), 0)):
+        caplog.clear()
+        rates = {name: (name, detector) for name in OFF_TARGET}
+        manifest = score_off_target([hypotheses], rates=rates, out=tmp_path / "scores.csv", **options)
+        assert manifest.details["references_in_their_language"] == {"de": rate}
+        told = "references in German: 0 % of the first 4 are taken for it: are they in another language?"
+        assert [record.getMessage() for record in caplog.records] == ([told] if rate == 0 else [])
 
 
 def test_two_detectors_beside_each_other(scored, tmp_path):

@@ -269,6 +269,17 @@ def test_a_broken_answer_is_asked_again(server, tmp_path, body) -> None:
         assert system.usage.retries == 1
 
 
+def test_half_of_a_character_is_kept_as_a_question_mark(server, tmp_path) -> None:
+    """As where an answer of emoji ends at the longest length."""
+    server.reply = said("a dog \ud83d")
+    assert b"\\ud83d" in server.reply[2]
+    with translator(server, tmp_path) as system:
+        assert ask(system, "one") == ["a dog ?"]
+    with translator(server, tmp_path) as system:
+        assert ask(system, "one") == ["a dog ?"]
+    assert len(server.requests) == 1
+
+
 def test_an_answer_that_breaks_off_is_asked_again(server, tmp_path) -> None:
     server.first = [(200, {"Length": "5000"}, b'{"choices"')]
     with translator(server, tmp_path, timeout=0.5) as system:

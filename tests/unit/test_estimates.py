@@ -16,6 +16,7 @@ from lingualift.estimates.architectures import KNOWN, Architecture, of_base, of_
 from lingualift.estimates.bills import Assumptions, bill, checkpoints, measured_utilisation
 from lingualift.estimates.devices import DEVICES, Device, device
 from lingualift.estimates.llamax import checks
+from lingualift.estimates.printing import print_bill
 from lingualift.estimates.tokens import Text, mixture_tokens
 from lingualift.planning import Plan
 
@@ -83,10 +84,46 @@ def test_base_is_known_by_folder_or_name(tmp_path):
 
 
 def test_devices():
-    assert device("h100", memory_gb=96) == Device(name="h100", memory=96e9, peak=989e12)
+    assert device("h100", memory_gb=96) == Device(name="h100", memory=96e9, peak=989e12, float32=67e12)
     assert device("mine", memory_gb=10, peak_tflops=2) == Device(name="mine", memory=10e9, peak=2e12)
     with pytest.raises(LingualiftError, match="a100-80"):
         device("a100-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "teraflops"),
+    # As the data sheets print them, by hand: A100 312 and 19.5 (156 would be TF32); V100 knows no bfloat16, and 15.7 of
+    # float32; of the two dies of an MI250X, 383 / 2 and 95.7 / 2.
+    [
+        ("a100-80", "auto", 312),
+        ("a100-80", "float32", 19.5),
+        ("v100-32", "auto", 15.7),
+        ("v100-32", "bfloat16", 15.7),
+        ("mi250x", "bfloat16", 383 / 2),
+        ("mi250x", "float32", 95.7 / 2),
+        ("h100", "auto", 989),
+        ("h200", "auto", 989),
+    ],
+)
+def test_peaks_are_of_the_precision_that_is_computed_in(name, precision, teraflops):
+    assert DEVICES[name].peak_in(precision) == pytest.approx(teraflops * 1e12)
+    # What is given holds for whatever is computed in.
+    assert device(name, peak_tflops=3).peak_in(precision) == 3e12
+
+
+def test_what_a_device_cannot_compute_in_it_does_not(tmp_path):
+    """A V100 trains in float32: 312 / 15.7 times an A100's hours, and 4 bytes a number of the activations, not 2."""
+    plan = preset(tmp_path, recipes={"brief": {"learning_rate": 1e-3, "batch": 8}})
+    tokens = dict.fromkeys(plan.configuration.mixtures, 1e6)
+    bills = [
+        bill(plan, Assumptions(device=DEVICES[name], tokens=tokens), results=tmp_path / "none")
+        for name in ("v100-32", "a100-80")
+    ]
+    old, new = (it.trainings[0] for it in bills)
+    said = ["computes in float32: at most 15.7 TFLOP/s" in print_bill(it, run="tiny", jobs=None) for it in bills]
+    assert said == [True, False]
+    assert old.hours / new.hours == pytest.approx(312 / 15.7)
+    assert old.memory.logits > new.memory.logits
 
 
 def preset(tmp_path, name="tiny", **changed):
@@ -155,10 +192,41 @@ def test_steps_hours_and_disk_by_hand(tmp_path):
     seconds = 125 * 16 * 64 * shape.training_flops(64) / (312e12 * 0.5)
     assert it.device_hours == pytest.approx(seconds / 3600)
     assert it.hours == pytest.approx(it.device_hours / 4)
-    # Two kept and one being written, of 14 bytes a weight.
-    assert checkpoints(it) == 3 * 14 * shape.parameters
+    # Two kept and one being written, of 14 bytes a weight; of one the universal form, of 12.
+    assert checkpoints(it) == (3 * 14 + 12) * shape.parameters
     fewer = bill(plan, Assumptions(device=DEVICES["a100-80"], nodes=1), results=tmp_path / "none")
     assert {training.ranks for training in fewer.trainings} == {2}
+
+
+def test_held_out_blocks_by_hand(tmp_path):
+    recipe = {"learning_rate": 1e-3, "batch": 16, "devices": 2, "parallelism": "ddp"}
+    evaluation = {"share": 0.5, "blocks": 40, "every": 7}
+    plan = preset(tmp_path, recipes={"brief": recipe | {"evaluation": evaluation}})
+    assumptions = Assumptions(device=DEVICES["a100-80"], utilisation=0.5, tokens={"lifting": 64_000})
+    found = bill(plan, assumptions, results=tmp_path / "none")
+    it = next(training for training in found.trainings if training.model == "lifted")
+    # Of 1,000 blocks 960 are trained on, in 60 steps: 8 evaluations on the way, and one at the end; a forward pass is a
+    # third of a step's work.
+    assert it.steps == 60
+    shape = of_scratch(plan.configuration.models["base"].scratch)
+    seconds = 9 * 40 * 64 * shape.training_flops(64) / 3 / (312e12 * 0.5 * 2)
+    assert it.evaluating == pytest.approx(seconds / 3600, rel=1e-6)
+    assert it.hours - it.evaluating == pytest.approx(
+        60 * 16 * 64 * shape.training_flops(64) / (312e12 * 0.5 * 2) / 3600
+    )
+    assert it.tokens_a_second == pytest.approx(312e12 * 0.5 / shape.training_flops(64))
+    # Two kept, the best, and one being written, of 12 bytes a weight.
+    assert checkpoints(it) == 4 * 12 * shape.parameters
+    assert "of them for the held-out loss" in print_bill(found, run="tiny", jobs=None)
+
+
+def test_checkpoints_of_adapters_are_theirs_alone(tmp_path):
+    lora = {"learning_rate": 1e-3, "batch": 16, "lora": {"rank": 2, "targets": ["q_proj"]}}
+    plan = preset(tmp_path, recipes={"brief": lora})
+    found = bill(plan, Assumptions(device=DEVICES["a100-80"]), results=tmp_path / "none")
+    shape = of_scratch(plan.configuration.models["base"].scratch)
+    # A matrix of hidden x 2 and one of 2 x hidden in each layer; 12 bytes a weight, three checkpoints.
+    assert {checkpoints(it) for it in found.trainings} == {3 * 12 * shape.layers * 4 * shape.hidden}
 
 
 def test_max_steps_are_kept(tmp_path):

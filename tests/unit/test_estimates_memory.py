@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lingualift.configuration.models import Recipe
+from lingualift.configuration.models import Lora, Recipe
 from lingualift.estimates.architectures import KNOWN, Architecture
 from lingualift.estimates.memory import activations, logits, training_memory
 
@@ -151,7 +151,7 @@ def test_offload_moves_parts_to_the_host():
 def test_lora_trains_few_weights():
     it = shape()
     # Rank 8 on queries and outputs: two matrices of 128 x 128 in each of four layers.
-    assert it.adapters(8, ["q_proj", "o_proj"]) == 4 * 8 * 2 * 256
+    assert it.trained(Lora(rank=8, targets=["q_proj", "o_proj"])) == 4 * 8 * 2 * 256
     weights, gradients, optimiser = parts("none", 1, lora={"rank": 8, "targets": ["q_proj", "o_proj"]})
     trained = 4 * 8 * 2 * 256
     assert (weights, gradients, optimiser) == (4 * (it.parameters + trained), 4 * trained, 8 * trained)

@@ -68,6 +68,10 @@ def test_a_table_reads_what_its_metrics_want_and_nothing_else():
         "published/Printed.csv",
     ]
     assert plan().scores("tables", "languages") == ["off_target/Tuned/test.csv"]
+    # Rates of copies and blanks are computed for COMET, too, though they are not asked for.
+    alone = plan(CONFIGURATION.replace("metric: chrf", "metric: comet"))
+    assert alone.scores("figures", "bought") == ["scores/Bought/test.csv", "comet/comet/Bought/test.csv"]
+    assert alone.score_settings("Bought", "test")["metrics"] == {}
     assert plan().scores("tables", "only-printed") == ["published/Printed.csv"]
     assert plan().published_tables("only-printed") == ["llamax-table4"]
     assert plan().published_tables("scores") == []
@@ -94,7 +98,10 @@ def test_each_job_is_told_of_its_own_metrics():
         "R_X": {"name": "R_X"},
         "R_X_fasttext": {"name": "R_X", "detector": "fasttext", "model": str(ROOT / "data/models/lid.176.bin")},
     }
-    assert set(detected["languages"]) == {"en", "de", "fr", "am", "zu"}
+    assert list(detected["languages"]) == ["en", "de", "fr", "am", "zu"]
+    # What a detector calls a language by, and nothing else of it: langdetect does not know Amharic.
+    assert detected["languages"]["de"] == {"name": "German", "iso639_3": "deu", "codes": {"langdetect": "de"}}
+    assert detected["languages"]["am"] == {"name": "Amharic", "iso639_3": "amh", "codes": {}}
     comet = it.comet_settings("comet", "Base", "other")
     # How many GPUs there are changes nothing about the scores.
     assert comet["comet"] == {

@@ -14,7 +14,18 @@ import pytest
 import zstandard
 
 from lingualift.errors import InputError
-from lingualift.files import BROKEN_ARCHIVE, atomic_path, checksum, fingerprint, open_bytes, read_json, write_json
+from lingualift.files import (
+    BROKEN_ARCHIVE,
+    atomic_path,
+    checksum,
+    files_below,
+    fingerprint,
+    link_or_copy,
+    open_bytes,
+    read_bytes,
+    read_json,
+    write_json,
+)
 
 PACK = {
     "": bytes,
@@ -181,5 +192,39 @@ def test_json(tmp_path):
     with pytest.raises(InputError, match=r"broken\.json:3: not JSON"):
         read_json(tmp_path / "broken.json")
     (tmp_path / "cut.json.gz").write_bytes(gzip.compress(json.dumps(value).encode())[:-12])
-    with pytest.raises(InputError, match=r"cut\.json\.gz: cannot be read on, broken or cut short"):
+    with pytest.raises(InputError, match=r"cut\.json\.gz:1: cannot be read on, broken or cut short"):
         read_json(tmp_path / "cut.json.gz")
+    (tmp_path / "latin.json").write_bytes(b'{\n"a": "\xfc"}')
+    with pytest.raises(InputError, match=r"latin\.json:2: not UTF-8"):
+        read_json(tmp_path / "latin.json")
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_all_bytes_of_a_file(tmp_path, suffix):
+    path = tmp_path / f"text{suffix}"
+    path.write_bytes(PACK[suffix](TEXT * 9))
+    assert read_bytes(path) == TEXT * 9
+
+
+def test_a_second_name_or_a_copy(tmp_path, monkeypatch):
+    (tmp_path / "one").write_text("text")
+    link_or_copy(tmp_path / "one", tmp_path / "linked")
+    assert (tmp_path / "linked").stat().st_ino == (tmp_path / "one").stat().st_ino
+
+    def refuse(source, target):
+        raise OSError("another file system")
+
+    monkeypatch.setattr(os, "link", refuse)
+    link_or_copy(tmp_path / "one", tmp_path / "copied")
+    assert (tmp_path / "copied").read_text() == "text"
+    assert (tmp_path / "copied").stat().st_ino != (tmp_path / "one").stat().st_ino
+
+
+def test_files_below(tmp_path):
+    for name in ("b/c", "a", "b/a/x"):
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).touch()
+    found = files_below(tmp_path / "folder")
+    assert [str(path.relative_to(tmp_path / "folder")) for path in found] == ["a", "b/a/x", "b/c"]
+    assert files_below(tmp_path / "folder/a") == [tmp_path / "folder/a"]
+    assert files_below(tmp_path / "none") == []

@@ -81,6 +81,7 @@ OBJECTS = records({"hypothesis": "one"}, {"hypothesis": "two"})
         ("a.gz", gzip.compress(LINES.encode() * 5000)[:-30], "broken or cut short"),
         ("a.jsonl", "one\ntwo\n", "a.jsonl:1: not JSON"),
         ("a.jsonl", OBJECTS.replace("two", "t\\u0000"), "a.jsonl:2: a NUL byte"),
+        ("a.jsonl", OBJECTS.replace("two", "t\\ud83d"), "a.jsonl:2: half of a surrogate pair, which is no text"),
         ("a.jsonl", records({"text": "one"}), "a.jsonl:1: not an object with the text `hypothesis`"),
         ("a.jsonl", records({"hypothesis": None}), "a.jsonl:1: not an object with the text `hypothesis`"),
         ("a.jsonl", records({"hypothesis": "one"}), "1 translations, but the benchmark has 2 sentences"),

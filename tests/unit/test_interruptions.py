@@ -2,11 +2,12 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from lingualift import interruptions
-from lingualift.interruptions import Stops, end_of_job, listening
+from lingualift.interruptions import Stops, end_of_job, listening, start_again
 
 
 class Clock:
@@ -30,6 +31,7 @@ def test_it_stops_while_a_checkpoint_can_still_be_written() -> None:
     assert stops.margin == pytest.approx(1060, rel=0.01)
     # 9,940 is the first moment with less than that to go; steps end at whole hundreds.
     assert clock.now == 10_000
+    assert stops.out_of_time
     assert stopped == "1000 s are left of the job's time"
 
 
@@ -68,6 +70,7 @@ def test_a_signal_stops_and_is_forgotten_behind_the_training(number: signal.Sign
             os.kill(os.getpid(), number)
         # Heard by the inner one, known to the outer.
         assert stops.step_done() == f"told to by {number.name}"
+        assert not stops.out_of_time
     assert stops.step_done() is None
     assert signal.getsignal(number) is before
 
@@ -95,3 +98,38 @@ def test_end_of_a_job(monkeypatch, tmp_path) -> None:
     assert end_of_job() is None
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1234")
     assert end_of_job() == 1234.0
+
+
+def test_a_signal_that_was_held_back_is_noted() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with listening():
+            assert Stops(None).step_done() == "told to by SIGUSR1"
+    finally:
+        # One that was not noted would end all tests.
+        signal.sigtimedwait([signal.SIGUSR1], 0)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+
+
+def _command(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.usefixtures("_no_slurm")
+def test_only_a_job_of_the_profile_is_started_again(monkeypatch, tmp_path, caplog) -> None:
+    monkeypatch.setattr(interruptions, "_ENDING_SECONDS", 0.0)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    _command(tmp_path, "scontrol", f'echo "$@" >> {tmp_path}/asked')
+    # Not in a job at all.
+    start_again()
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    for name in ("bash", "lingualift_1f2e"):
+        _command(tmp_path, "squeue", f'[ "$2 $3" = "--jobs 17" ] && echo {name}')
+        start_again()
+    assert (tmp_path / "asked").read_text() == "requeue 17\n"
+    # Where SLURM may not.
+    _command(tmp_path, "scontrol", "exit 1")
+    start_again()
+    assert "SLURM does not start job 17 again" in caplog.text

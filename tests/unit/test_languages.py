@@ -3,12 +3,13 @@
 import csv
 import gzip
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from lingualift.errors import InputError, LingualiftError
-from lingualift.languages import Language, code_in, load_languages
+from lingualift.languages import Language, code_in, load_languages, told
 
 TABLE = Path(__file__).parents[2] / "config" / "languages.tsv"
 HEADER = "code\tname\tfamily\tmono\tpara\tdirections\tscript\tiso639_3\tsegmentation\tresource\tseen\tmuse"
@@ -123,6 +124,17 @@ def test_codes_name_real_files(languages, shared_data):
     assert {path.name.split(".")[1] for path in (shared_data / "xquad").glob("*.json")} == set(codes("xquad"))
 
 
+@pytest.mark.parametrize(
+    ("code", "variety", "block"),
+    [("am", "amh-001", "[ሀ-፿]"), ("kn", "kan-001", "[ಀ-೿]"), ("ne", "npi-001", "[ऀ-ॿ]")],
+)
+def test_word_lists_that_are_left_out_are_transcriptions(languages, shared_data, code, variety, block):
+    with zipfile.ZipFile(shared_data / "panlex" / "panlex_swadesh.zip") as archive:
+        words = archive.read(f"panlex_swadesh/swadesh110/{variety}.txt").decode()
+    assert not re.search(block, words) and len(re.findall("[A-Za-z]", words)) > 100
+    assert languages[code].codes["panlex"] != variety
+
+
 def test_flores_and_ntrex_are_in_the_script(languages, shared_data):
     """A file in the wrong row would show: the text must be mostly in the language's script."""
     blocks = {
@@ -149,6 +161,13 @@ def test_flores_and_ntrex_are_in_the_script(languages, shared_data):
         for text in texts:
             letters = sum(character.isalpha() for character in text)
             assert len(re.findall(block, text)) > 0.5 * letters, language.code
+
+
+def test_a_job_knows_what_it_is_told_and_no_more():
+    languages = told({"de": {"codes": {"muse": "ger"}}})
+    assert (languages["de"].code, languages["de"].codes["muse"]) == ("de", "ger")
+    with pytest.raises(AttributeError):
+        _ = languages["de"].segmentation
 
 
 def test_code_in_says_what_is_missing(languages):

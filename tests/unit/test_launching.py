@@ -21,7 +21,7 @@ from lingualift.checkpoints import step_of
 from lingualift.configuration.models import Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, write_json
-from lingualift.interruptions import InterruptedTrainingError
+from lingualift.interruptions import InterruptedTrainingError, Stops
 from lingualift.launching import TrainingJob, launch, ranks_of, run_rank
 from lingualift.training import LOG, load_model
 
@@ -88,20 +88,60 @@ def test_what_another_process_made_meanwhile_is_not_made_again(tmp_path, started
     launch(_job(tmp_path))
     launch(_job(tmp_path))
     assert started == ["here"]
+    # How it is run makes no other model.
+    launch(_job(tmp_path, log_every=3, checkpoint_every=7, restarts=0))
+    assert started == ["here"]
     # Another recipe is another model.
     launch(_job(tmp_path, learning_rate=1e-3))
     assert started == ["here", "here"]
 
 
-def test_a_command_is_told_to_stop_by_the_signal_that_srun_passes_on(caplog) -> None:
+def test_a_command_is_told_to_stop_by_the_signal_that_srun_passes_on(tmp_path, caplog) -> None:
     script = 'trap "echo told; exit 7" USR1; kill -TERM $PPID; while true; do sleep 0.05; done'
     before = signal.getsignal(signal.SIGTERM)
-    with caplog.at_level("INFO"):
-        assert launching._follow(["bash", "-c", script], dict(os.environ)) == (7, True)
+    with caplog.at_level("INFO"), launching._Commands(tmp_path / "stop") as commands:
+        assert commands.follow(["bash", "-c", script], dict(os.environ)) == 7
+        assert commands.told
     assert caplog.messages[-1] == "told"
     assert signal.getsignal(signal.SIGTERM) is before
-    with pytest.raises(LingualiftError, match="no-such-srun: no such command"):
-        launching._follow(["no-such-srun"], {})
+    with launching._Commands(tmp_path / "other") as commands:
+        with pytest.raises(LingualiftError, match="no-such-srun: no such command"):
+            commands.follow(["no-such-srun"], {})
+        assert not commands.told
+
+
+def test_told_to_stop_between_two_commands_none_is_run_any_more(tmp_path) -> None:
+    with launching._Commands(tmp_path / "stop") as commands:
+        assert commands.follow(["true"], dict(os.environ)) == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert commands.follow(["touch", str(tmp_path / "run")], dict(os.environ)) == 1
+    assert commands.told and not (tmp_path / "run").exists()
+
+
+_DYING = """
+import os, sys
+from pathlib import Path
+from lingualift.launching import _Commands
+trap = f"trap 'touch {sys.argv[1]}/ended; exit' TERM; touch {sys.argv[1]}/began; while true; do sleep 0.05; done"
+with _Commands(Path(sys.argv[1]) / "stop") as commands:
+    commands.follow(["bash", "-c", trap], dict(os.environ))
+"""
+
+
+def test_a_command_is_ended_where_its_launcher_is_killed(tmp_path) -> None:
+    """By SIGTERM, of which srun ends its tasks on all nodes."""
+    process = subprocess.Popen([sys.executable, "-c", _DYING, str(tmp_path)])
+    try:
+        while not (tmp_path / "began").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "ended").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(("nodes", "told", "within", "steps"), [(2, False, 0, 3), (2, True, 0, 1), (1, False, 2, 1)])
@@ -110,20 +150,87 @@ def test_ranks_of_one_node_start_again_by_their_agent_those_of_several_by_anothe
 ) -> None:
     seen = []
 
-    def follow(command: list[str], environment: dict[str, str]) -> tuple[int, bool]:
+    def follow(commands: object, command: list[str], environment: dict[str, str]) -> int:
         seen.append(read_json(Path(command[-1]) / "job.json")["restarts"])
-        return 1, told
+        if told:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return 1
 
-    monkeypatch.setattr(launching, "_follow", follow)
-    with pytest.raises(LingualiftError, match="ended with status 1"):
+    monkeypatch.setattr(launching._Commands, "follow", follow)
+    kind, said = (InterruptedTrainingError, "told to") if told else (LingualiftError, "ended with status 1")
+    with pytest.raises(LingualiftError, match=f"{said}.*newest checkpoint") as caught:
         launch(_job(tmp_path, parallelism="ddp", devices=2, nodes=nodes, restarts=2), srun=["env"])
+    assert type(caught.value) is kind
     assert seen == [within] * steps
+
+
+_AGENT = """
+import subprocess, sys
+from pathlib import Path
+import torch.distributed.launcher.api as api
+from lingualift import launching
+api.elastic_launch = lambda *_: lambda *_: subprocess.run([sys.executable, "-c", sys.argv[2]], check=True)
+sys.exit(launching.run_node(Path(sys.argv[1])))
+"""
+# A rank that takes its time to begin.
+_RANK = """
+import signal, time
+from lingualift.interruptions import Stops, listening
+print("born", flush=True)
+while signal.SIGUSR1 not in signal.sigpending():
+    time.sleep(0.02)
+with listening():
+    print(Stops(None).step_done(), flush=True)
+"""
+
+
+def test_a_rank_that_does_not_listen_yet_stops_when_it_does(tmp_path) -> None:
+    write_json({"nodes": 1, "ranks": 1, "restarts": 0, "threads": 1}, tmp_path / "job.json")
+    command = [sys.executable, "-c", _AGENT, str(tmp_path), _RANK]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "born\n"
+        process.terminate()
+        assert process.communicate(timeout=60)[0] == "told to by SIGUSR1\n"
+        assert process.returncode == 0
+    finally:
+        process.kill()
+    assert (tmp_path / "stop").is_file()
+
+
+def test_a_rank_that_is_started_behind_the_signal_stops_too(tmp_path, monkeypatch) -> None:
+    write_json({"job": asdict(_job(tmp_path))}, tmp_path / "job.json")
+    seen = []
+    monkeypatch.setattr(launching, "run", lambda job: seen.append(Stops(None).step_done()))
+    assert run_rank(tmp_path) == 0
+    (tmp_path / "stop").touch()
+    assert run_rank(tmp_path) == 0
+    assert seen == [None, "told to by SIGUSR1"]
+
+
+@pytest.mark.parametrize("parallelism", ["none", "ddp"])
+@pytest.mark.parametrize("out_of_time", [True, False])
+def test_a_job_that_is_out_of_time_is_started_again_behind_its_lock(
+    tmp_path, monkeypatch, parallelism, out_of_time
+) -> None:
+    locked = []
+    monkeypatch.setattr(launching, "start_again", lambda: locked.append((tmp_path / "state.lock").exists()))
+
+    def run(job: TrainingJob) -> None:
+        raise InterruptedTrainingError("stopped", out_of_time=out_of_time)
+
+    monkeypatch.setattr(launching, "run", run)
+    monkeypatch.setattr(launching._Commands, "follow", lambda _, command, __: run_rank(Path(command[-1])))
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(InterruptedTrainingError, match="stopped"):
+        launch(_job(tmp_path, parallelism=parallelism, devices=1 + (parallelism == "ddp")))
+    assert locked == [False] * out_of_time
 
 
 def test_without_srun_the_nodes_of_a_recipe_are_this_one(tmp_path, monkeypatch, caplog) -> None:
     caplog.set_level("WARNING")
     seen = []
-    monkeypatch.setattr(launching, "_follow", lambda command, _: (seen.append(command), (1, False))[1])
+    monkeypatch.setattr(launching._Commands, "follow", lambda _, command, __: seen.append(command) or 1)
     with pytest.raises(LingualiftError, match="ended with status 1"):
         launch(_job(tmp_path, parallelism="ddp", devices=2, nodes=2), srun=["no-such-srun"])
     assert [command[0] for command in seen] == [sys.executable]
@@ -139,14 +246,14 @@ def test_what_a_rank_says_is_what_the_launcher_says(tmp_path, monkeypatch, kind)
         calls.append(job)
         raise kind("as it is")
 
-    def follow(command: list[str], environment: dict[str, str]) -> tuple[int, bool]:
+    def follow(commands: object, command: list[str], environment: dict[str, str]) -> int:
         folder = Path(command[-1])
         assert run_rank(folder) == (0 if kind is InterruptedTrainingError else 1)
         assert run_rank(folder) == 0
-        return 0, False
+        return 0
 
     monkeypatch.setattr(launching, "run", run)
-    monkeypatch.setattr(launching, "_follow", follow)
+    monkeypatch.setattr(launching._Commands, "follow", follow)
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(kind, match="as it is"):
         launch(job)
@@ -155,7 +262,7 @@ def test_what_a_rank_says_is_what_the_launcher_says(tmp_path, monkeypatch, kind)
 
 
 def test_ranks_that_end_without_a_word(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(launching, "_follow", lambda *_: (1, False))
+    monkeypatch.setattr(launching._Commands, "follow", lambda *_: 1)
     with pytest.raises(LingualiftError, match=r"ended with status 1.*goes on from the newest checkpoint"):
         launch(_job(tmp_path, parallelism="ddp", devices=2))
 

@@ -4,6 +4,7 @@ import gzip
 import resource
 import time
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lingualift.configuration.lexicons import Dictionary
 from lingualift.errors import InputError
+from lingualift.lexicon_readers import dictionary_files
 from lingualift.lexicons import Lexicon, build_lexicon
 
 
@@ -131,13 +133,20 @@ def test_bad_lines_are_dropped_by_reason(tmp_path: Path) -> None:
     assert lexicon.translations("two words", "en") == {"fr": ["deux mots"]}
 
 
+CUT = gzip.compress("".join(f"w{n * n % 997} m{n * 7 % 991}\n" for n in range(900)).encode())[:-900]
+# The first line that zlib itself does not make whole.
+CUT_AT = zlib.decompressobj(wbits=31).decompress(CUT).count(b"\n") + 1
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("en-fr.txt.gz", gzip.compress(b"dog chien\n" * 99)[:-12], r"en-fr\.txt\.gz: broken"),
+        ("en-fr.txt.gz", CUT, rf"en-fr\.txt\.gz:{CUT_AT}: cannot be read on, broken or cut short"),
         ("en-fr.txt", b"dog chien\n\xff\xfe", r"en-fr\.txt:2: not UTF-8"),
         ("en-fr.txt", b"a list of\nprose and other\nthings", r"en-fr\.txt:1: not a list of word pairs"),
-        ("en-fr.txt", b"", "no pair of words"),
+        ("en-fr.txt", b"dog chien\na list of\ncat\tchat\nprose\nand other things", r"en-fr\.txt:2: not a list of word"),
+        ("en-fr.txt", b"", r"en-fr\.txt: holds no word pair"),
+        ("en-fr.txt", b"dog\t\n", r"en-fr\.txt: holds no word pair"),
         ("en-xx.txt", b"dog chien\n", "no file like"),
         ("x.zip", b"not a zip", r"x\.zip: broken"),
     ],
@@ -148,6 +157,47 @@ def test_broken_files_are_errors_with_their_place(tmp_path: Path, name: str, con
     with pytest.raises(InputError, match=message):
         build(tmp_path, {"reader": "muse", "path": "muse"}, spoken("en", "fr"))
     assert not (tmp_path / "lexicon").exists()
+
+
+def test_an_empty_file_among_others_is_an_error(table_11: Path) -> None:
+    (table_11 / "muse" / "en-de.txt").touch()
+    with pytest.raises(InputError, match=r"en-de\.txt: holds no word pair"):
+        build(table_11, {"reader": "muse", "path": "muse"}, spoken("en", "fr", "de"))
+
+
+def test_the_files_named_are_those_read(table_11: Path) -> None:
+    for name in ("muse/en-fr.txt~", "muse/notes.txt", "muse/en-cs.txt"):
+        (table_11 / name).write_text("dog pes\n", encoding="utf-8")
+    with zipfile.ZipFile(table_11 / "muse" / "more.zip", "w") as archive:
+        archive.writestr("deep/de-en.txt", "hund dog\n")
+    for settings, names in (
+        ({"path": "muse"}, ["en-fr.txt", "fr-de.txt.gz", "more.zip"]),
+        ({"path": "muse", "pairs": ["fr-de"]}, ["fr-de.txt.gz", "more.zip"]),
+        ({"path": "muse/en-fr.txt"}, ["en-fr.txt"]),
+    ):
+        entry, languages = dictionary(reader="muse", **settings), spoken("en", "fr", "de")
+        found = dictionary_files(entry, languages=languages, data=table_11)
+        assert [file.name for file in found] == names
+        manifest, _ = build(table_11, {"reader": "muse", **settings}, languages)
+        assert set(manifest.inputs) == set(map(str, found))
+    assert dictionary_files(dictionary(reader="muse", path="none"), languages=languages, data=table_11) == []
+
+
+def test_word_lists_in_a_folder(tmp_path: Path) -> None:
+    for name in (
+        "swadesh110/eng-000",
+        "swadesh110/deu-000",
+        "swadesh207/eng-000",
+        "other/eng-000",
+        "swadesh110/xxx-000",
+    ):
+        (tmp_path / "lists" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "lists" / f"{name}.txt").write_text("dog\n", encoding="utf-8")
+    settings = {"reader": "panlex-swadesh", "path": "lists", "lists": ["swadesh110"]}
+    languages = spoken(en={"panlex": "eng-000"}, de={"panlex": "deu-000"})
+    found = dictionary_files(dictionary(**settings), languages=languages, data=tmp_path)
+    assert [f"{file.parent.name}/{file.stem}" for file in found] == ["swadesh110/deu-000", "swadesh110/eng-000"]
+    assert build(tmp_path, settings, languages)[0].counts["files"] == 2
 
 
 def test_missing_folder_and_missing_column() -> None:
@@ -199,6 +249,16 @@ def test_table_of_columns(tmp_path: Path) -> None:
     _, lexicon = build(tmp_path, {"reader": "panlex-csv", "path": "panlex.tsv"}, languages)
     assert lexicon.translations("chien", "fr") == {"en": ["dog", "hound"]}
     assert lexicon.translations("katze", "de") == {"en": ["cat"]}
+
+
+def test_a_table_cut_short_names_the_line(tmp_path: Path) -> None:
+    rows = "".join(f"w{n * n % 997},m{n * 7 % 991}\n" for n in range(900))
+    cut = gzip.compress(f"eng-000,fra-000\n{rows}".encode())[:-900]
+    (tmp_path / "panlex.csv.gz").write_bytes(cut)
+    line = zlib.decompressobj(wbits=31).decompress(cut).count(b"\n") + 1
+    languages = spoken(en={"panlex": "eng-000"}, fr={"panlex": "fra-000"})
+    with pytest.raises(InputError, match=rf"panlex\.csv\.gz:{line}: cannot be read on, broken or cut short"):
+        build(tmp_path, {"reader": "panlex-csv", "path": "panlex.csv.gz"}, languages)
 
 
 def test_table_without_languages(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from lingualift.configuration.mixtures import Mixture
 from lingualift.errors import LingualiftError
-from lingualift.mixing import MixturePlan, plan_mixture
+from lingualift.mixing import MixturePlan, pair_count, pair_rows, plan_mixture
 
 
 def planned(tables, *components, languages=("en", "de", "fr"), seed=1, **settings):
@@ -34,6 +34,19 @@ def test_small_pairs_are_repeated_three_times():
         "de-fr": (3, 21),
     }
     assert plan.entries == 74_997 + 25_000 + 21
+
+
+def test_rows_of_a_pair_are_counted_whichever_language_is_first():
+    tables = [
+        {"languages": ["en", "de"], "pairs": {"en-de": 3}},
+        {"languages": ["de", "en"], "pairs": {"de-en": 4}},
+        {"languages": ["en", "fr", "de"], "pairs": {"en-fr": 1, "en-de": 0, "fr-de": 2}},
+        {"languages": ["en"], "pairs": {}},
+    ]
+    assert pair_rows(tables) == {
+        frozenset(pair): n for pair, n in {("en", "de"): 7, ("en", "fr"): 1, ("fr", "de"): 2}.items()
+    }
+    assert pair_count({"en-de": 3}, ("de", "en")) == 3 and pair_count({"en-de": 3}, ("en", "fr")) == 0
 
 
 def test_thresholds_are_settings():

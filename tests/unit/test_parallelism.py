@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+import torch
 from ranks import train_ranks
 
-from lingualift.files import read_json
+from lingualift.files import read_json, write_json
 from lingualift.tokenization import load_tokenizer
 from lingualift.training import LOG, load_model, train
 
@@ -110,3 +111,18 @@ def test_another_number_of_ranks_goes_on(tmp_path, folder, alone, parallelism, b
     assert read_json(checkpoint / "run.json")["ranks"] == before
     train_ranks(after, _train, devices=after, **settings)
     _same(tmp_path, alone)
+
+
+def _timeouts(out: Path, *, world) -> None:
+    groups = {"steps": torch.distributed.group.WORLD, "agreeing": world.group}
+    seconds = {
+        name: group._get_backend(torch.device("cpu")).options._timeout.total_seconds() for name, group in groups.items()
+    }
+    write_json({**seconds, "told": world.told("it"), "highest": world.highest(world.rank)}, out / f"{world.rank}.json")
+
+
+def test_ranks_that_hang_in_a_step_are_given_up_before_a_long_checkpoint_is(tmp_path) -> None:
+    train_ranks(2, _timeouts, out=tmp_path)
+    for rank in range(2):
+        expected = {"steps": 1800.0, "agreeing": 7200.0, "told": "it", "highest": 1}
+        assert read_json(tmp_path / f"{rank}.json") == expected

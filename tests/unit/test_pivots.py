@@ -1,14 +1,16 @@
 """Pivots: every source sentence once into the pivot language, whatever is made of it afterwards."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from making import write_corpus
 
+from lingualift import scoring
 from lingualift.errors import LingualiftError
-from lingualift.pivots import read_legs, translate_both_legs, translate_legs, translate_through_pivot
+from lingualift.pivots import PivotTranslation, read_legs
 
 # Rows 0 and 1 are alike in German; row 2 lacks French, row 3 English.
 TEXTS = {
@@ -37,8 +39,8 @@ class Tags:
         self.asked.update(f"{source}>{target}({text})" for source, target, text in prompts)
         return ["" if text == "Vogel" else f"{source}>{target}({text})" for source, target, text in prompts]
 
-    def settings(self):
-        return ["tags"]
+    def settings(self, *languages):
+        return ["tags", languages]
 
 
 @pytest.fixture
@@ -46,18 +48,14 @@ def benchmark(tmp_path) -> Path:
     return write_corpus(tmp_path / "benchmark", {"all": TEXTS})
 
 
-def options(benchmark: Path, *, limit: int | None = None) -> dict:
-    return {"pivot": "en", "benchmark": benchmark, "limit": limit, "key": "k"}
+def pivoting(benchmark: Path, translator: Tags, *, limit: int | None = None) -> PivotTranslation:
+    return PivotTranslation(translator, "en", benchmark, limit, key="k")
 
 
 def through(tmp_path: Path, benchmark: Path, translator: Tags, *, directions=DIRECTIONS, limit=None) -> dict:
-    common = options(benchmark, limit=limit)
-    legs = tmp_path / "legs"
-    translate_legs(translator, DIRECTIONS, state=tmp_path / "state" / "legs", out=legs, **common)
-    out = tmp_path / "out.jsonl"
-    translate_through_pivot(
-        translator, read_legs([legs]), directions, state=tmp_path / "state" / "second", out=out, **common
-    )
+    it, legs, out = pivoting(benchmark, translator, limit=limit), tmp_path / "legs", tmp_path / "out.jsonl"
+    it.translate_legs(DIRECTIONS, state=tmp_path / "state" / "legs", out=legs)
+    it.translate(read_legs([legs]), directions, state=tmp_path / "state" / "second", out=out)
     return answers(out)
 
 
@@ -100,13 +98,8 @@ def test_a_limit_is_of_each_direction(tmp_path, benchmark) -> None:
 
 def test_a_leg_that_another_benchmark_made_is_found_out(tmp_path, benchmark) -> None:
     with pytest.raises(LingualiftError, match="fr-en: no translation into the pivot language of 'chien'"):
-        translate_through_pivot(
-            Tags(),
-            {"fr": {"chat": "cat"}},
-            [("fr", "de")],
-            state=tmp_path / "s",
-            out=tmp_path / "o.jsonl",
-            **options(benchmark),
+        pivoting(benchmark, Tags()).translate(
+            {"fr": {"chat": "cat"}}, [("fr", "de")], state=tmp_path / "s", out=tmp_path / "o.jsonl"
         )
 
 
@@ -125,6 +118,33 @@ def test_a_broken_off_run_ends_as_an_unbroken_one(tmp_path, benchmark, asked) ->
 def test_both_legs_in_one_go(tmp_path, benchmark) -> None:
     expected = through(tmp_path / "apart", benchmark, Tags())
     out = tmp_path / "out.jsonl"
-    translate_both_legs(Tags(), DIRECTIONS, state=tmp_path / "state", out=out, **options(benchmark))
+    pivoting(benchmark, Tags()).translate_both_legs(DIRECTIONS, state=tmp_path / "state", out=out)
     assert answers(out) == expected
-    assert not [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert not (tmp_path / "state/legs").exists()
+
+
+def test_legs_and_translations_are_found_again_however_they_are_shared_out(tmp_path, benchmark) -> None:
+    first, again = Tags(), Tags()
+    expected = through(tmp_path, benchmark, first)
+    it, found = pivoting(benchmark, again), {}
+    for number, source in enumerate(("de", "fr")):
+        of_source = [pair for pair in DIRECTIONS if pair[0] == source]
+        it.translate_legs(of_source, state=tmp_path / "state/legs", out=tmp_path / f"legs-{number}")
+    legs = read_legs([tmp_path / f"legs-{number}" for number in range(2)])
+    for pair in DIRECTIONS:
+        out = tmp_path / f"{pair}.jsonl"
+        it.translate(legs, [pair], state=tmp_path / "state/second", out=out)
+        found |= answers(out)
+    assert found == expected
+    assert not again.asked
+
+
+def test_a_changed_first_leg_is_translated_on_again(tmp_path, benchmark) -> None:
+    through(tmp_path, benchmark, Tags())
+    shutil.rmtree(benchmark)
+    write_corpus(benchmark, {"all": {**TEXTS, "fr": ["chat", *TEXTS["fr"][1:]]}})
+    scoring._tables.cache_clear()
+    again = Tags()
+    assert through(tmp_path, benchmark, again)["fr-de"][0] == "en>de(fr>en(chat))"
+    # The French legs, and what is made of them.
+    assert {text[:5] for text in again.asked} == {"fr>en", "en>de"}

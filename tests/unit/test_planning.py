@@ -78,6 +78,11 @@ def all_settings(plan):
     jobs = {
         **{("corpus", name): plan.corpus_settings(name) for name in plan.imported_corpora()},
         **{("supplement", name): plan.supplement_settings(name) for name in plan.translated_corpora()},
+        **{
+            ("supplement", name, shard): plan.supplement_shard_settings(name, shard)
+            for name in plan.translated_corpora()
+            for shard in range(plan.supplement_shards(name))
+        },
         **{("benchmark", name): plan.benchmark_settings(name) for name in entries.benchmarks},
         **{("lexicon", name): plan.lexicon_settings(name) for name in entries.dictionaries},
         **{("augmentation", name): plan.augmentation_settings(name) for name in entries.augmentations},
@@ -122,7 +127,7 @@ def differing(change):
         # What translates a supplement is asked for more than benchmarks.
         (
             {"systems/Plain/beam": 1},
-            {("shard", "Plain", "test", shard) for shard in range(4)} | {("supplement", "more")},
+            {("shard", "Plain", "test", shard) for shard in range(4)} | {("supplement", "more", 0)},
         ),
         # Another entry is nobody else's matter.
         (
@@ -210,11 +215,10 @@ def test_what_jobs_read():
     }
     assert it.mixture_sources("lifting") == ["corpora/captions", "corpora/more", "augmentations/few"]
     assert it.source_names("lifting") == ["captions", "more", "few"]
-    assert it.supplement_inputs("more") == {
-        "corpora": ["corpora/captions"],
-        "english": "corpora/spare",
-        "model": "models/plain",
-    }
+    sources = {"corpora": ["corpora/captions"], "english": "corpora/spare"}
+    assert it.supplement_inputs("more") == sources
+    assert it.supplement_shard_inputs("more", 0) == {**sources, "model": "models/plain"}
+    assert it.supplement_hypotheses("more") == ["supplements/more/0.jsonl"]
     assert it.tokenizer_mixture("base") == "first"
     assert set(it.missing_data()) == {
         *("corpora.captions", "corpora.english", "corpora.spare", "corpora.tasks"),
@@ -226,6 +230,16 @@ def test_shards_are_no_more_than_directions():
     it = plan({"benchmarks/test/shards": 50})
     assert it.shards("test") == 4
     assert len(it.hypotheses("Tuned", "test")) == 4
+
+
+def test_a_supplement_has_no_more_jobs_than_languages_and_their_number_changes_no_pairs():
+    it = plan({"corpora/more/shards": 50})
+    assert it.supplement_hypotheses("more") == ["supplements/more/0.jsonl", "supplements/more/1.jsonl"]
+    assert [it.supplement_shard_settings("more", shard)["translate"]["directions"] for shard in range(2)] == [
+        ["en-de"],
+        ["en-fr"],
+    ]
+    assert it.supplement_settings("more") == plan().supplement_settings("more")
 
 
 def test_ablations_share_work():
@@ -391,8 +405,42 @@ def test_directions_without_a_code_are_left_out_and_told(data):
     named = [f"{without}-en", f"en-{without}"]
     assert it.left_out() == {"systems.Nllb on test": f"2 direction(s) left out (no code), the first {min(named)}"}
     settings = it.translation_settings("Nllb", "test", 0)
-    assert without not in settings["names"] and settings["names"]["de"] == "deu_Latn"
-    assert without in settings["languages"]
+    assert settings["directions"] == ["de-en"] and settings["languages"] == ["en", "de"]
+    assert settings["names"] == {"en": "eng_Latn", "de": "deu_Latn"}
+
+
+def test_a_language_more_changes_no_translation_that_it_has_no_part_in():
+    more = {**MORE_SYSTEMS, "systems/Tuned-fr": {"system": "Nllb", "pivot": "fr"}}
+    listed = {**more, "benchmarks/test/directions": ["en-de", "de-en"], "benchmarks/test/shards": 2}
+    before, after = plan(listed), plan({**listed, "languages": [*plan(listed).languages, "ru"]})
+    for system in ("Tuned", "Nllb", "Theirs", "Asked", "Asked-fr", "Tuned-fr"):
+        for shard in range(before.shards("test", system)):
+            settings = before.translation_settings(system, "test", shard)
+            assert settings == after.translation_settings(system, "test", shard)
+    assert before.leg_settings("Nllb", "fr", "test", 0) == after.leg_settings("Nllb", "fr", "test", 0)
+    # Of a pivot its language is told, of which there is no direction.
+    assert "fr" in before.translation_settings("Tuned-fr", "test", 0)["names"]
+
+
+def test_how_many_gpus_there_are_changes_no_translation():
+    run = load_run({**CONFIGURATION, "systems": {"Tuned": {"model": "tuned"}, "Plain": {"model": "plain"}}}, root=ROOT)
+    one, eight = (Plan(run, gpus=gpus).translation_settings("Tuned", "test", 0) for gpus in (1, 8))
+    assert one == eight
+
+
+def test_a_supplement_in_a_language_that_its_system_lacks_is_a_mistake(data):
+    without = next(
+        code for code, it in load_languages(ROOT / "config" / "languages.tsv").items() if "nllb" not in it.codes
+    )
+    change = {"corpora/more/system": "Nllb", "languages": ["en", "de", "fr", without]}
+    with pytest.raises(LingualiftError, match=f"^corpora.more.system: 'Nllb' has no code for {without}: give the lang"):
+        data(**change).left_out()
+    assert data(**change, **{"corpora/more/languages": ["en", "de", "fr"]}).left_out() == {}
+    # A model for each direction: before any has come, all may.
+    change["corpora/more/system"] = "Marian"
+    assert data(**change).left_out() == {}
+    with pytest.raises(LingualiftError, match=f"'Marian' has no model for fr, {without}"):
+        data("opus/en-de/config.json", **change).left_out()
 
 
 def test_directions_without_a_model_or_file_are_left_out_where_others_have_one(data):

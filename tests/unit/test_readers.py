@@ -5,8 +5,10 @@ import gzip
 import json
 import lzma
 import unicodedata
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -167,23 +169,55 @@ def test_in_step(tmp_path):
     assert rows(read_in_step(files)) == [("1", "eins", "un"), ("2", "zwei", None)]
 
 
-@pytest.mark.parametrize("lines", [2, BATCH_ROWS, BATCH_ROWS + 1])
+@pytest.mark.parametrize("lines", [0, 2, BATCH_ROWS, BATCH_ROWS + 1])
 def test_a_short_side_is_named(tmp_path, lines):
     files = [write(tmp_path / "long", b"x\n" * (lines + 1)), write(tmp_path / "short", b"x\n" * lines)]
     with pytest.raises(InputError, match=r"ends here, but .*long goes on") as caught:
         list(read_in_step(files))
-    assert (Path(caught.value.path).name, caught.value.line) == ("short", lines)
+    # There is no line 0: an empty side ends on its first.
+    assert (Path(caught.value.path).name, caught.value.line) == ("short", max(lines, 1))
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
-def test_a_truncated_archive_names_the_line(tmp_path, suffix):
+# What the libraries themselves make of the start of an archive.
+UNPACK: dict[str, Callable[[], Any]] = {
+    ".gz": lambda: zlib.decompressobj(wbits=31),
+    ".bz2": bz2.BZ2Decompressor,
+    ".xz": lzma.LZMADecompressor,
+    ".zst": lambda: zstandard.ZstdDecompressor().decompressobj(),
+}
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+@pytest.mark.parametrize("suffix", UNPACK)
+def test_a_truncated_archive_names_the_line(tmp_path, suffix, kept):
     rng = np.random.default_rng(1)
     raw = b"".join(b"%d\n" % number for number in rng.integers(0, 10**12, 200_000))
     packed = PACK[suffix](raw)
-    path = write(tmp_path / f"text{suffix}", packed[: len(packed) // 2])
+    cut = packed[: int(kept * len(packed))]
+    path = write(tmp_path / f"text{suffix}", cut)
     with pytest.raises(InputError, match="broken or cut short") as caught:
         list(read_lines([path]))
-    assert caught.value.line >= 1
+    # The first line that is not whole; blocks of bzip2 are of nearly 70,000 lines, and come out whole or not at all.
+    line = UNPACK[suffix]().decompress(cut).count(b"\n") + 1
+    assert caught.value.line == line
+    assert 200_000 * kept - 75_000 < line < 200_000 * kept + 10_000
+
+
+def test_a_truncated_array_names_the_line(tmp_path):
+    text = json.dumps([{"output": f"number {number}"} for number in range(500)], indent=0)
+    cut = gzip.compress(text.encode())[:-500]
+    line = zlib.decompressobj(wbits=31).decompress(cut).count(b"\n") + 1
+    with pytest.raises(InputError, match="broken or cut short") as caught:
+        list(read_json_records([write(tmp_path / "a.json.gz", cut)], ["output"]))
+    assert caught.value.line == line > 1
+
+
+def test_a_truncated_archive_of_a_few_lines_names_the_line(tmp_path):
+    cut = gzip.compress(b'{"a": "x"}\n' * 3)[:-8]
+    with pytest.raises(InputError, match="broken or cut short") as caught:
+        list(read_json_records([write(tmp_path / "a.jsonl.gz", cut)], ["a"]))
+    # The text is whole, its checksum is not there.
+    assert caught.value.line == 4
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
@@ -249,6 +283,18 @@ def test_json_that_is_no_text_is_one_bad_line(tmp_path):
     result = clean(next(read_json_records([path], ["a"])).columns[0])
     assert result.text.to_pylist() == ["ok", None, None]
     assert result.counts() == {"not UTF-8": 2}
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_record_of_an_array_that_is_no_text_is_one_bad_record(tmp_path, mark):
+    path = write(tmp_path / "a.json", mark + b'[{"a": "gr\xc3\xbcn"},\n{"a": "\xff", "b": "ok"},\n{"a": "\\ud800"}]')
+    [batch] = read_json_records([path], ["a", "b"])
+    a, b = (clean(column) for column in batch.columns)
+    assert (a.text.to_pylist(), b.text.to_pylist()) == (["grün", None, None], [None, "ok", None])
+    assert a.counts() == {"not UTF-8": 2}
+    with pytest.raises(InputError, match="not JSON") as caught:
+        list(read_json_records([write(tmp_path / "b.json", b'[{"a": "\xff"},\n\xff]')], ["a"]))
+    assert caught.value.line == 2
 
 
 def test_parquet(tmp_path):

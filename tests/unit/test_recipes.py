@@ -279,6 +279,20 @@ def test_a_held_out_loss_that_is_not_finite_is_not_the_lowest(given, tmp_path, m
     assert not list((tmp_path / "state").glob("*/checkpoint-*"))
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "blocks", "held_out"),
+    # A hundredth of what LLaMAX reads, 18 G tokens in blocks of 512, would be 352,000 blocks.
+    [({}, 35_156_250, 512), ({}, 20_000, 200), ({}, 10, 1), ({"share": 0.5, "blocks": 3}, 10, 3)],
+)
+def test_what_is_held_out_is_a_share_within_a_bound(evaluation, blocks, held_out) -> None:
+    assert tiny.recipe(evaluation=evaluation).evaluation.held_out(blocks) == held_out
+
+
+def test_no_more_blocks_are_held_out_than_asked_for(given, tmp_path) -> None:
+    _train(given, tmp_path, max_steps=2, evaluation={"share": 0.9, "every": 2, "blocks": 3})
+    assert read_json(tmp_path / "model/manifest.json")["counts"]["held_out_blocks"] == 3
+
+
 @pytest.mark.parametrize("parallelism", ["ddp", "fsdp", pytest.param("zero2", marks=pytest.mark.slow)])
 def test_held_out_loss_on_two_ranks(given, tmp_path, parallelism) -> None:
     """Of an odd number of blocks, the last rank's last batch is not full."""

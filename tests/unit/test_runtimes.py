@@ -50,9 +50,12 @@ def test_nothing_has_run(tmp_path):
 
 
 def sacct(folder, monkeypatch, *lines):
-    """A ``sacct`` that prints these lines."""
+    """A ``sacct`` that prints these lines; without ``--duplicates`` only the last attempt of each job."""
     command = folder / "sacct"
-    command.write_text("#!/bin/sh\ncat <<'EOF'\n" + "\n".join(lines) + "\nEOF\n")
+    numbers = [line.split("|")[0] for line in lines]
+    last = [line for place, line in enumerate(lines) if numbers[place] not in numbers[place + 1 :]]
+    every, few = ("cat <<'EOF'\n" + "\n".join(some) + "\nEOF\n" for some in (lines, last))
+    command.write_text(f'#!/bin/sh\nif [ "$1" = --duplicates ]; then\n{every}else\n{few}fi\n')
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
 
@@ -74,8 +77,29 @@ def test_accounts_are_added_by_hand(runtimes, tmp_path, monkeypatch):
     assert add_accounting(found, tmp_path)
     row = runtime_rows(found, accounted=True)[0]
     # An hour and a half of eight GPUs and sixteen cores; 2,048 MiB.
-    assert (row["GPU-hours held"], row["core-hours held"], row["failed attempts"]) == ("12.00", "24.00", "1")
-    assert row["most memory, MB"] == "2147"
+    assert (row["GPU-hours held"], row["core-hours held"], row["attempts that broke off"]) == ("12.00", "24.00", "1")
+    assert (row["most memory, MB"], row["hours of all attempts"]) == ("2147", "1.500")
+
+
+def test_every_attempt_of_a_job_that_slurm_started_again_counts(runtimes, tmp_path, monkeypatch):
+    job = f"lingualift_x|rule_train_model_wildcards_base|%s|%d|cpu=2,gres/gpu=1||{tmp_path}"
+    sacct(
+        tmp_path,
+        monkeypatch,
+        "7|" + job % ("REQUEUED", 3600),
+        "7.0|python||CANCELLED|3600|cpu=2|2048M|",
+        "7|" + job % ("PREEMPTED", 1800),
+        "7.0|python||CANCELLED|1800|cpu=2|1G|",
+        "7|" + job % ("COMPLETED", 900),
+        "7.0|python||COMPLETED|900|cpu=2|1G|",
+        "8|" + job % ("RUNNING", 900),
+    )
+    found = rule_runtimes(runtimes)
+    assert add_accounting(found, tmp_path)
+    row = runtime_rows(found, accounted=True)[0]
+    # An hour, half of one, and two quarters.
+    assert (row["hours of all attempts"], row["GPU-hours held"], row["core-hours held"]) == ("2.000", "2.00", "4.00")
+    assert (row["attempts that broke off"], row["most memory, MB"]) == ("2", "2147")
 
 
 def test_no_accounts(runtimes, tmp_path, monkeypatch):

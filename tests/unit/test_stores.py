@@ -168,7 +168,7 @@ def test_the_final_file_is_complete_or_not_there(tmp_path):
     with HypothesisStore(tmp_path / "store.jsonl") as store:
         store.append([record("en-de", 0), record("en-de", 2)])
         with pytest.raises(LingualiftError, match="en-de, sentence 1: no record"):
-            store.write_final(tmp_path / "out.jsonl", ["en-de"], 3)
+            merge_stores([store], tmp_path / "out.jsonl", ["en-de"], 3)
     with HypothesisStore(tmp_path / "other.jsonl") as other:
         other.append([record("en-de", 0, "y")])
     with pytest.raises(LingualiftError, match="different records"):
@@ -196,5 +196,6 @@ def test_killed_ten_times_the_final_file_is_the_same(tmp_path):
         process.join()
     _fill_slowly(tmp_path / "killed.jsonl", 99)
     for name in ("unbroken", "killed"):
-        HypothesisStore(tmp_path / f"{name}.jsonl").write_final(tmp_path / f"{name}.out", ["en-de", "de-en"], 60)
+        store = HypothesisStore(tmp_path / f"{name}.jsonl")
+        merge_stores([store], tmp_path / f"{name}.out", ["en-de", "de-en"], 60)
     assert (tmp_path / "unbroken.out").read_bytes() == (tmp_path / "killed.out").read_bytes()

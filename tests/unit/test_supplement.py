@@ -12,7 +12,8 @@ from lingualift.corpora import corpus_tables, open_table
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
 from lingualift.mixing import plan_mixture
-from lingualift.supplement import lacking_pairs, translate_supplement
+from lingualift.supplement import assemble_supplement, lacking_pairs, plan_supplement
+from lingualift.translation import translate_directions
 
 CODES = ["en", "de", "fr"]
 SENTENCES = [f"sentence {number}" for number in range(40)]
@@ -26,8 +27,8 @@ class Reverse:
         self.system = CausalModel(model="any", beam=1)
         self.prompt = Prompt(with_input="{instruction}{input}", without_input="{instruction}")
 
-    def settings(self):
-        return {}
+    def settings(self, *languages):
+        return []
 
     def plan(self, sentences, source, target):
         assert source == "en"
@@ -53,14 +54,22 @@ def english(tmp_path):
     return write_corpus(tmp_path / "english", {"en": {"en": SENTENCES}})
 
 
-def translated(tmp_path, corpora, english, *, minimum=15, seed=1, version=1):
+def translated(tmp_path, corpora, english, *, minimum=15, seed=1, shards=(("de", "fr"),)):
     corpus = TranslatedCorpus.model_validate(
         {"reader": "translated", "source": "english", "system": "any", "of": ["web", "news"], "minimum": minimum}
     )
     translator = Reverse()
-    options = {"weights": ["abc"], "corpora": corpora, "english": english, "languages": CODES, "seed": seed}
-    options["version"] = version
-    manifest = translate_supplement(corpus, translator, **options, state=tmp_path / "state", out=tmp_path / "more")
+    sources = {"corpora": corpora, "english": english}
+    supplement = plan_supplement(corpus, **sources, languages=CODES, seed=seed)
+    hypotheses = [tmp_path / f"{number}.jsonl" for number in range(len(shards))]
+    for path, codes in zip(hypotheses, shards, strict=True):
+        asked = {("en", code): supplement.sources(code) for code in codes}
+        made = translate_directions(translator, asked, state=tmp_path / "state", key=1, out=path)
+        made.details["weights"] = ["abc"]
+        made.save(path.with_suffix(".manifest.json"))
+    manifest = assemble_supplement(
+        corpus, supplement, **sources, hypotheses=hypotheses, seed=seed, out=tmp_path / "more"
+    )
     return manifest, translator, tmp_path / "more"
 
 
@@ -91,30 +100,6 @@ def test_every_pair_is_filled_up(tmp_path, corpora, english):
     assert manifest.counts["tables"] == 3
 
 
-def test_another_version_translates_anew(tmp_path, corpora, english, monkeypatch):
-    """Broken off after one batch, the same version asks the rest alone; another asks for everything."""
-    answer, answered, most = Reverse.answer, [], [8]
-
-    def counted(self, prompts, longest):
-        if len(answered) == most[0]:
-            raise KeyboardInterrupt
-        answered.extend(prompts)
-        return answer(self, prompts, longest)
-
-    monkeypatch.setattr(Reverse, "answer", counted)
-    asked = []
-    for version in (1, 2):
-        most[0] = 8
-        with pytest.raises(KeyboardInterrupt):
-            translated(tmp_path, corpora, english)
-        answered.clear()
-        most[0] = None
-        translated(tmp_path, corpora, english, version=version)
-        asked.append(len(answered))
-        answered.clear()
-    assert asked == [30 - 8, 30]
-
-
 def test_where_there_is_no_translation_there_is_no_pair(tmp_path, corpora, english):
     # All sentences are needed, so that sentence 7 is among them.
     manifest, _, folder = translated(tmp_path, corpora, english, minimum=40)
@@ -125,8 +110,18 @@ def test_where_there_is_no_translation_there_is_no_pair(tmp_path, corpora, engli
     assert manifest.dropped["no translation (de-fr)"] == 1
     found = read_json(folder / "manifest.json")
     assert found["counts"]["pairs"] == sum(sum(table["pairs"].values()) for table in found["tables"])
-    assert found["model"] == ["abc"]
-    assert len(found["inputs"]) == 3
+    assert found["weights"] == [["abc"]]
+    assert len(found["inputs"]) == 4
+
+
+def test_however_many_jobs_translate_the_corpus_is_the_same(tmp_path, corpora, english):
+    _, _, one = translated(tmp_path / "one", corpora, english)
+    manifest, translator, two = translated(tmp_path / "two", corpora, english, shards=(("de",), ("fr",)))
+    assert translator.asked == {"de": 15, "fr": 15}
+    for table in corpus_tables(one):
+        assert open_table(one, table["name"]).equals(open_table(two, table["name"]))
+    assert corpus_tables(one) == corpus_tables(two)
+    assert manifest.details["weights"] == [["abc"], ["abc"]]
 
 
 def test_a_supplement_is_used_once_in_a_mixture(tmp_path, corpora, english):

@@ -18,7 +18,7 @@ from lingualift import training
 from lingualift.blocks import PackedBlocks
 from lingualift.checkpoints import newest_valid
 from lingualift.errors import LingualiftError
-from lingualift.interruptions import InterruptedTrainingError
+from lingualift.interruptions import InterruptedTrainingError, Stops
 from lingualift.tokenization import load_tokenizer
 from lingualift.trainer import BlockTrainer
 from lingualift.training import LOG, train
@@ -106,10 +106,32 @@ def test_the_end_of_the_time_stops_and_each_retry_goes_on(given, tmp_path, unbro
         with pytest.raises(InterruptedTrainingError, match="0 s are left of the job's time") as caught:
             _train(given, tmp_path)
         stopped.append(int(str(caught.value).split()[4]))
+        # Started again without end, it would take a job a step.
+        assert not caught.value.out_of_time
     assert stopped == list(range(1, 14))
     # Behind the last step there is nothing to stop for.
     _train(given, tmp_path)
     _same_run(tmp_path, unbroken)
+
+
+class _Third(Stops):
+    """Stops behind the third step."""
+
+    steps, late = 0, True
+
+    def step_done(self) -> str | None:
+        self.steps += 1
+        self.out_of_time = self.steps == 3 and self.late
+        return "as it is" if self.steps == 3 else None
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_what_was_stopped_for_want_of_time_says_so(given, tmp_path, monkeypatch, late) -> None:
+    monkeypatch.setattr(training, "Stops", _Third)
+    monkeypatch.setattr(_Third, "late", late)
+    with pytest.raises(InterruptedTrainingError, match="stopped at step 3 of 14, as it is") as caught:
+        _train(given, tmp_path)
+    assert caught.value.out_of_time is late
 
 
 def _mount(folder: Path, options: str) -> None:

@@ -114,7 +114,7 @@ def test_significant_differences_are_marked_and_counted(tmp_path):
         r"| de→en | **9.00** | 8.00\* |",
         "| en→fr | 1.00 | **7.00** |",
     ]
-    assert lines[-1] == "spbleu, B against A: 1 directions won, 1 tied, 1 lost (p < 0.05)"
+    assert lines[-1] == "spbleu, B against A: 1 direction won, 1 tied, 1 lost (p < 0.05)"
     assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith("en→de,1.00,2.00,")
     # An average is of no one direction: nothing is marked, the count stands.
     around = build_table(
@@ -127,7 +127,7 @@ def test_of_a_rate_the_lower_wins():
     scores = frame(rows("A", {"en-de": 5}, "copy_rate"), rows("B", {"en-de": 1}, "copy_rate"))
     significance = SIGNIFICANCE.assign(metric="copy_rate", benchmark="flores")
     built = build_table(scores, table(metrics=["copy_rate"]), resource={}, significance=significance)
-    assert built.notes[-1].startswith("copy_rate, B against A: 1 directions won, 0 tied")
+    assert built.notes[-1].startswith("copy_rate, B against A: 1 direction won, 0 tied")
     elsewhere = significance.assign(benchmark="ntrex")
     assert build_table(scores, table(metrics=["copy_rate"]), resource={}, significance=elsewhere).notes == ()
 
@@ -173,7 +173,10 @@ def test_a_direction_that_is_averaged_of_one_system_alone_is_not_won():
     significance = compared("en-de", "de-en", "fr-en")
     entry = table(layout="centre", centre=["en"], baseline="A")
     built = build_table(scores, entry, resource={}, significance=significance)
-    assert built.notes == ("spbleu, B against A: 1 directions won, 0 tied, 1 lost (p < 0.05)",)
+    assert built.notes == (
+        "flores, spbleu: no average of B, with scores of less than half of the directions: en→X all 1 of 3",
+        "spbleu, B against A: 1 direction won, 0 tied, 1 lost (p < 0.05)",
+    )
 
 
 def test_averages_over_fewer_directions_say_so():
@@ -188,6 +191,7 @@ def test_averages_over_fewer_directions_say_so():
         "flores, spbleu: averages leave out directions without a score of C: "
         "en→X high 1 of 2, X→en high 1 of 2, X→en all 1 of 2",
         "flores, spbleu: averages leave out directions without a score of B: en→X all 2 of 3",
+        "flores, spbleu: no average of C, with scores of less than half of the directions: en→X all 1 of 3",
     )
     # With de, fr and cs of A and B alone both rows lack one and the same number.
     alike = table(layout="centre", centre=["en"], languages=["de", "fr", "cs"])
@@ -199,6 +203,27 @@ def test_averages_over_fewer_directions_say_so():
     assert build_table(scores, complete, resource={}).notes == ()
     whole = build_table(scores, table(layout="benchmarks"), resource={})
     assert whole.notes == ("flores, spbleu: averages leave out directions without a score of B: all 4 of 5",)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"layout": "centre", "centre": ["en"]},
+        {"layout": "benchmarks", "centre": ["en"]},
+        {"layout": "pivot", "pivots": {"A": "B"}, "centre": ["en"], "through": "de"},
+    ],
+)
+def test_every_empty_average_has_its_note(layout):
+    """B has too few scores from English by one metric, and none by the other."""
+    every = {"en-de": 1, "en-fr": 2, "en-cs": 3, "de-en": 4}
+    scores = frame(
+        *(rows("A", every, metric) for metric in "xy"), rows("B", {"en-de": 1, "de-en": 4}, "x"), rows("B", {}, "y")
+    )
+    built = build_table(scores, table(metrics=["x", "y"], **layout), resource={})
+    said = "no average of B, with scores of less than half of the directions"
+    notes = [note.replace(" all", "") for note in built.notes if said in note]
+    assert notes == [f"flores, x: {said}: en→X 1 of 3", f"flores, y: {said}: en→X 0 of 3, X→en 0 of 1"]
+    assert built.frame.isna().to_numpy().any()
 
 
 def test_metrics_that_lack_the_same_share_a_note():
@@ -235,7 +260,7 @@ def test_of_an_off_target_rate_by_another_name_the_lower_is_better(tmp_path):
     built = build_table(scores, entry, resource={}, kinds=kinds, significance=significance)
     text = write_table(built, tmp_path / "t")[1].read_text()
     assert "| en→de | 5.00 | 70.00 | **1.00** | **80.00** |" in text
-    assert [note.split(":")[1] for note in built.notes] == [" 1 directions won, 0 tied, 0 lost (p < 0.05)"] * 2
+    assert [note.split(":")[1] for note in built.notes] == [" 1 direction won, 0 tied, 0 lost (p < 0.05)"] * 2
 
 
 def test_files_of_comparisons_are_checked(tmp_path):

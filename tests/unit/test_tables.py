@@ -277,8 +277,13 @@ def test_published_scores_are_written_as_ours_are(tmp_path):
 
 
 def test_published_scores_name_a_bad_cell(tmp_path):
-    (tmp_path / "scores.csv").write_text("direct,en,de\nen-x,/,1.5\nx-en,/,many\n")
-    with pytest.raises(InputError, match=r"scores\.csv:3: not a number: 'many' in column de"):
+    for cell in ("many", "nan"):
+        # Blank lines count.
+        (tmp_path / "scores.csv").write_text(f"direct,en,de\n\nen-x,/,1.5\nx-en,/,{cell}\n")
+        with pytest.raises(InputError, match=rf"scores\.csv:4: not a number: '{cell}' in column de"):
+            published_scores(tmp_path / "scores.csv", system="S", benchmark="B", metric="spbleu")
+    (tmp_path / "scores.csv").write_bytes("direct,en,é\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"scores\.csv: not UTF-8"):
         published_scores(tmp_path / "scores.csv", system="S", benchmark="B", metric="spbleu")
     (tmp_path / "scores.csv").write_text("direct,en,de\nen-de,1,2\n")
     with pytest.raises(InputError, match=r"scores\.csv:2: expected a row such as en-x"):

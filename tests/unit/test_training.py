@@ -9,19 +9,29 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import accelerate
 import numpy as np
 import pytest
 import tiny
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lingualift import training
+from lingualift import callbacks, trainer, training
 from lingualift.blocks import IGNORED, PackedBlocks
 from lingualift.configuration.models import Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
-from lingualift.training import LOG, load_model, scratch_model, train, training_arguments, uses_bfloat16
+from lingualift.training import (
+    LOG,
+    load_model,
+    scratch_model,
+    train,
+    training_arguments,
+    uses_bfloat16,
+    uses_liger,
+)
 
 SEED = 3
 
@@ -360,6 +370,31 @@ def test_a_missing_model_is_named_with_its_key(tmp_path, tokenizer, blocks) -> N
         load_model(tmp_path / "empty")
 
 
+# The account of each step
+
+
+def test_waiting_for_data_is_reading_it_not_copying_it_to_a_device(tmp_path, tokenizer, blocks, monkeypatch) -> None:
+    """A clock by hand: a block takes 1 s, a batch of 4 is put together in 2 s and copied in 100 s, a step takes 50 s."""
+    clock = SimpleNamespace(now=0.0)
+
+    def taking(seconds: float, function):
+        def slow(*args, **kwargs):
+            clock.now += seconds
+            return function(*args, **kwargs)
+
+        return slow
+
+    for module in (trainer, callbacks):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(PackedBlocks, "__getitem__", taking(1, PackedBlocks.__getitem__))
+    monkeypatch.setattr(trainer, "collate", taking(2, trainer.collate))
+    monkeypatch.setattr(accelerate.data_loader, "send_to_device", taking(100, accelerate.data_loader.send_to_device))
+    monkeypatch.setattr(trainer.BlockTrainer, "compute_loss", taking(50, trainer.BlockTrainer.compute_loss))
+    _, log = _train(tmp_path, blocks, tokenizer, max_steps=6, log_every=5)
+    # Between the first line and that of step 5, four batches are read, copied and learnt.
+    assert (log[1]["step"], log[1]["data_wait_share"]) == (5, round(4 * 6 / (4 * (6 + 100 + 50)), 4))
+
+
 # Recipes
 
 
@@ -378,6 +413,31 @@ def test_precision_is_what_the_recipe_says(monkeypatch) -> None:
     assert uses_bfloat16(tiny.recipe(precision="auto"))
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     assert not uses_bfloat16(tiny.recipe(precision="auto"))
+
+
+def test_kernels_that_are_not_installed_are_named(monkeypatch) -> None:
+    assert not uses_liger(tiny.recipe(liger=True))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not uses_liger(tiny.recipe())
+    monkeypatch.setattr(training, "is_liger_kernel_available", lambda: False)
+    with pytest.raises(LingualiftError, match=r"not installed: .* --no-deps --requirement envs/gpu\.txt"):
+        uses_liger(tiny.recipe(liger=True))
+    assert (Path(__file__).parents[2] / "envs/gpu.txt").read_text().splitlines()[-1].startswith("liger-kernel==")
+    monkeypatch.setattr(training, "is_liger_kernel_available", lambda: True)
+    assert uses_liger(tiny.recipe(liger=True))
+
+
+def test_ranks_say_how_far_they_are_and_how_long_it_goes_on(monkeypatch, caplog) -> None:
+    """Ten steps in 20 s after going on from step 100: the 50 that are left take 100 s."""
+    clock = SimpleNamespace(now=7.0)
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    progress, state = callbacks.Progress(), SimpleNamespace(global_step=100, max_steps=160)
+    progress.on_train_begin(None, state, None)
+    clock.now, state.global_step = 27.0, 110
+    with caplog.at_level(logging.INFO):
+        progress.on_log(None, state, None, logs={"held_out_loss": 3.0})
+        progress.on_log(None, state, None, logs={"loss": 2.5})
+    assert caplog.messages == ["step 110 of 160, loss 2.5000, 0:01:40 left"]
 
 
 def test_gradient_checkpointing_changes_no_loss(tmp_path, tokenizer, blocks) -> None:

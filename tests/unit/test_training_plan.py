@@ -1,13 +1,18 @@
 """What a training asks of the cluster, and what of its recipe makes it run again."""
 
 import importlib.util
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 from lingualift.configuration.loading import load_run, read_yaml
 from lingualift.configuration.models import OPERATIONAL, Recipe
+from lingualift.errors import LingualiftError
 from lingualift.planning import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -28,27 +33,72 @@ def _plan(**recipe: Any) -> tuple[Plan, str]:
     return Plan(load_run(raw, root=ROOT)), model
 
 
+ONE = {"devices": 4, "parallelism": "ddp", "batch": 64}
+TWO = {"nodes": 2, "devices": 4, "parallelism": "fsdp", "batch": 64}
+BY_SRUN = {"mpi": "srun", "tasks": 2}
+
+
 @pytest.mark.parametrize(
-    ("recipe", "gpus", "asked"),
+    ("recipe", "gpus", "given", "asked"),
     [
-        ({}, True, {"gpu": 1}),
-        ({}, False, {"gpu": 0}),
-        ({"devices": 4, "parallelism": "ddp", "batch": 64}, True, {"gpu": 4}),
+        ({}, True, {}, {"gpu": 1}),
+        ({}, False, {}, {"gpu": 0}),
+        (ONE, True, {}, {"gpu": 4}),
+        # The plugin lays the type on `gpu` by itself.
+        (ONE, True, {"gpu_model": "a100", "mem_mb": "9"}, {"gpu": 4}),
+        (ONE, True, {"gres": "gpu:a100:4"}, {}),
         (
-            {"nodes": 2, "devices": 4, "parallelism": "fsdp", "batch": 64},
+            TWO,
             True,
-            {"mpi": "srun", "tasks": 2, "slurm_extra": "--ntasks-per-node=1", "gres": "gpu:4", "tasks_per_gpu": 0},
+            {},
+            BY_SRUN | {"slurm_extra": "--ntasks-per-node=1 --gpus-per-node=4", "gpu": 8, "tasks_per_gpu": 0},
         ),
         (
-            {"nodes": 2, "devices": 2, "parallelism": "zero2", "batch": 64},
-            False,
-            {"mpi": "srun", "tasks": 2, "slurm_extra": "--ntasks-per-node=1"},
+            TWO,
+            True,
+            {"gpu_model": "a100"},
+            BY_SRUN | {"slurm_extra": "--ntasks-per-node=1 --gpus-per-node=a100:4", "gpu": 8, "tasks_per_gpu": 0},
         ),
+        (
+            TWO,
+            True,
+            {"gres": "gpu:a100:4"},
+            BY_SRUN | {"slurm_extra": "--ntasks-per-node=1", "tasks_per_gpu": 0},
+        ),
+        (TWO, False, {}, BY_SRUN | {"slurm_extra": "--ntasks-per-node=1", "gpu": 0}),
     ],
 )
-def test_what_slurm_is_asked_for(recipe, gpus, asked) -> None:
+def test_what_slurm_is_asked_for(recipe, gpus, given, asked) -> None:
     plan, model = _plan(**recipe)
-    assert plan.training_resources(model, gpus=gpus) == asked
+    assert plan.training_resources(model, gpus=gpus, given=given) == asked
+
+
+@pytest.mark.parametrize("recipe", [ONE, TWO])
+@pytest.mark.parametrize("given", [{}, {"gpu_model": "a100"}, {"gres": "gpu:a100:4"}])
+def test_gpus_are_all_asked_for_with_a_type_or_all_without(recipe, given) -> None:
+    """SLURM refuses a job of both: "Invalid GRES specification (with and without type identification)"."""
+    plan, model = _plan(**recipe)
+    resources = given | {"nodes": recipe.get("nodes", 1)} | plan.training_resources(model, gpus=True, given=given)
+    job = SimpleNamespace(resources=_Resources(resources), threads=8)
+    params = dict.fromkeys(("run_uuid", "slurm_logfile", "comment_str", "account", "partition", "workdir"), "x")
+    line = get_submit_command(job, params) + set_gres_string(job)
+    asked = re.findall(r"--(gres|gpus|gpus-per-node)[= ](\S+)", line)
+    assert asked
+    assert {"a100" in value for _, value in asked} == {bool(given)}
+    # Tasks of a node and tasks of a GPU contradict each other.
+    assert "--ntasks-per-gpu" not in line
+
+
+class _Resources(dict):
+    """As jobs have them: items and attributes."""
+
+    __getattr__ = dict.__getitem__
+
+
+def test_a_type_by_two_names_is_a_mistake() -> None:
+    plan, model = _plan()
+    with pytest.raises(LingualiftError, match=r"gpu_model \(a100\) or gres \(gpu:1\) in the profile, not both"):
+        plan.training_resources(model, gpus=True, given={"gpu_model": "a100", "gres": "gpu:1"})
 
 
 # Each unlike its default.

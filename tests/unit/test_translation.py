@@ -1,11 +1,12 @@
 """Translating into a store that goes on where it was killed."""
 
 import json
+import multiprocessing
+import os
 import random
+import resource
+import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import making
@@ -14,10 +15,12 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lingualift import stores
 from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.systems import CausalModel
 from lingualift.files import write_json
 from lingualift.planning.systems import shard_of
+from lingualift.stores import HypothesisStore
 from lingualift.tokenization import load_tokenizer
 from lingualift.translation import Translator, model_key, translate_directions
 
@@ -32,15 +35,14 @@ SENTENCES = {code: tiny.sentences(40, seed=number, words=1 + number * 3) for num
 class Echo:
     """An engine whose answers show the batch that they came from."""
 
-    def __init__(self, *, wait: float = 0.0, fail_at: int | None = None) -> None:
+    def __init__(self, *, fail_at: int | None = None) -> None:
         self.calls: list[list[list[int]]] = []
-        self.wait, self.fail_at = wait, fail_at
+        self.fail_at = fail_at
 
     def generate(self, prompts, *, max_new_tokens):
         if self.fail_at == len(self.calls):
             raise KeyboardInterrupt
         self.calls.append([list(prompt) for prompt in prompts])
-        time.sleep(self.wait)
         mark = sum(map(len, prompts)) % 200 + 50
         return [[*prompt[-3:], mark][:max_new_tokens] for prompt in prompts]
 
@@ -52,10 +54,19 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory):
     return load_tokenizer(folder)
 
 
-def _translate(folder: Path, tokenizer, engine: Echo, *, key: object = "key", directions=DIRECTIONS) -> Path:
-    translator = Translator(engine, tokenizer, CausalModel(model="m", batch=8), PROMPT, NAMES)
+def _translate(
+    folder: Path,
+    tokenizer,
+    engine: Echo,
+    *,
+    key: object = "key",
+    directions=DIRECTIONS,
+    names=NAMES,
+    sentences=SENTENCES,
+) -> Path:
+    translator = Translator(engine, tokenizer, CausalModel(model="m", batch=8), PROMPT, names)
     out = folder / "out.jsonl"
-    sources = {pair: SENTENCES[pair[0]] for pair in directions}
+    sources = {pair: sentences[pair[0]] for pair in directions}
     translate_directions(translator, sources, state=folder / "state", key=key, out=out)
     return out
 
@@ -66,7 +77,6 @@ def test_every_sentence_once_in_order(tmp_path, tokenizer) -> None:
     expected = [(f"{a}-{b}", number) for a, b in sorted(DIRECTIONS) for number in range(40)]
     assert [(record["direction"], record["sentence"]) for record in records] == expected
     assert all("\n" not in record["hypothesis"] for record in records)
-    assert not list((tmp_path / "state").glob("*.jsonl"))
 
 
 def test_batches_hold_like_lengths_and_every_sentence(tokenizer) -> None:
@@ -100,7 +110,7 @@ def test_a_torn_line_is_made_again_with_its_whole_batch(tmp_path, tokenizer) -> 
     expected = _translate(tmp_path / "whole", tokenizer, Echo()).read_bytes()
     with pytest.raises(KeyboardInterrupt):
         _translate(tmp_path / "torn", tokenizer, Echo(fail_at=3))
-    (store,) = (tmp_path / "torn/state").glob("*.jsonl")
+    (store,) = (tmp_path / "torn/state").rglob("*.jsonl")
     store.write_bytes(store.read_bytes()[:-150])
     rest = Echo()
     assert _translate(tmp_path / "torn", tokenizer, rest).read_bytes() == expected
@@ -113,7 +123,60 @@ def test_a_store_of_another_key_is_not_used(tmp_path, tokenizer) -> None:
     engine = Echo()
     _translate(tmp_path, tokenizer, engine, key="new")
     assert sum(map(len, engine.calls)) == 40 * len(DIRECTIONS)
-    assert not list((tmp_path / "state").glob("*.jsonl"))
+    # What nobody goes on with does not stay.
+    assert len(list((tmp_path / "state").rglob("*.jsonl"))) == len(DIRECTIONS)
+
+
+def test_what_was_translated_is_found_again_however_directions_are_shared_out(tmp_path, tokenizer) -> None:
+    whole = Echo()
+    expected = _translate(tmp_path / "whole", tokenizer, whole).read_text().splitlines()
+    with pytest.raises(KeyboardInterrupt):
+        _translate(tmp_path, tokenizer, Echo(fail_at=7))
+    shards = [shard_of(DIRECTIONS, shard, 2) for shard in range(2)]
+    rest = [Echo(), Echo()]
+    found = [
+        line
+        for directions, engine in zip(shards, rest, strict=True)
+        for line in _translate(tmp_path, tokenizer, engine, directions=directions).read_text().splitlines()
+    ]
+    assert sorted(found) == sorted(expected)
+    assert sorted(call for engine in rest for call in engine.calls) == sorted(whole.calls[7:])
+    again = Echo()
+    assert _translate(tmp_path, tokenizer, again).read_text().splitlines() == expected
+    assert again.calls == []
+
+
+@pytest.mark.parametrize(
+    ("names", "sentences", "again"),
+    [
+        ({**NAMES, "fr": "French"}, SENTENCES, []),
+        ({**NAMES, "cs": "Bohemian"}, SENTENCES, ["cs-en"]),
+        (NAMES, {**SENTENCES, "de": [*SENTENCES["de"][:39], "ein Hund"]}, ["de-en"]),
+        (NAMES, {**SENTENCES, "de": SENTENCES["de"][:39]}, ["de-en"]),
+    ],
+)
+def test_only_what_a_change_concerns_is_translated_again(tmp_path, tokenizer, names, sentences, again) -> None:
+    _translate(tmp_path, tokenizer, Echo())
+    changed, expected = Echo(), Echo()
+    out = _translate(tmp_path, tokenizer, changed, names=names, sentences=sentences).read_bytes()
+    pairs = [pair for pair in DIRECTIONS if "-".join(pair) in again]
+    options = {"names": names, "sentences": sentences}
+    _translate(tmp_path / "part", tokenizer, expected, directions=pairs, **options)
+    assert changed.calls == expected.calls
+    assert out == _translate(tmp_path / "fresh", tokenizer, Echo(), **options).read_bytes()
+
+
+def test_a_shard_of_more_directions_than_files_may_be_open(tmp_path, tokenizer) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    codes = [f"x{number}" for number in range(80)]
+    translator = Translator(Echo(), tokenizer, CausalModel(model="m"), PROMPT, dict.fromkeys([*codes, "en"], "Any"))
+    sources = {(code, "en"): ["word"] for code in codes}
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+    try:
+        translate_directions(translator, sources, state=tmp_path / "state", key=1, out=tmp_path / "out.jsonl")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 80
 
 
 @pytest.mark.parametrize("empty", [[0], [3, 17], list(range(40))])
@@ -156,7 +219,7 @@ def test_a_changed_prompt_or_decoding_is_another_store(tmp_path, tokenizer) -> N
             translate_directions(
                 translator, {("en", "de"): SENTENCES["en"]}, state=tmp_path, key=1, out=tmp_path / "out" / "o.jsonl"
             )
-        (path,) = tmp_path.glob("*.jsonl")
+        (path,) = tmp_path.glob("en-de/*.jsonl")
         return path.name
 
     other = PROMPT.model_copy(update={"stop": ("x",)})
@@ -178,33 +241,45 @@ def test_sources_of_each_direction(tmp_path, tokenizer) -> None:
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == manifest.counts["sentences"] == 3
 
 
-_CHILD = """
-import sys; sys.path.insert(0, {here!r})
-from pathlib import Path
-import test_translation as t
-t._translate(Path({folder!r}), t.load_tokenizer({tokenizer!r}), t.Echo(wait=0.03))
-"""
+def test_ten_kills_leave_the_translations_of_an_unbroken_run(tmp_path, tokenizer, monkeypatch) -> None:
+    """While translating, before or behind a write to the store, or at the end, by the signal that nobody can catch.
 
-
-@pytest.mark.slow
-def test_kill_9_at_random_moments(tmp_path, tokenizer) -> None:
-    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    Directions are shared out anew behind each kill.
+    """
     expected = _translate(tmp_path / "whole", tokenizer, Echo()).read_bytes()
-    folder = tmp_path / "killed"
-    child = _CHILD.format(here=str(Path(__file__).parent), folder=str(folder), tokenizer=str(tmp_path / "tokenizer"))
-    rng, kills = random.Random(), 0
-    for _ in range(3):
-        before = sum(path.stat().st_size for path in folder.glob("state/*.jsonl"))
-        process = subprocess.Popen([sys.executable, "-c", child], stderr=subprocess.DEVNULL)
-        while process.poll() is None and sum(p.stat().st_size for p in folder.glob("state/*.jsonl")) <= before:
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.15))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-    assert kills
-    assert _translate(folder, tokenizer, Echo()).read_bytes() == expected
+    left = [10**9]
+
+    def dying(plain):
+        def wrapper(*given):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return plain(*given)
+
+        return wrapper
+
+    monkeypatch.setattr(HypothesisStore, "_line", dying(HypothesisStore._line))
+    monkeypatch.setattr(os, "fsync", dying(os.fsync))
+    monkeypatch.setattr(stores, "_line_at", dying(stores._line_at))
+    rng, kills, sizes = random.Random(11), 0, set()
+    while kills < 10:
+        left[0] = rng.randrange(40)
+        mine = shard_of(DIRECTIONS, kills % 2, 1 + kills % 2)
+        process = multiprocessing.get_context("fork").Process(
+            target=_translate, args=(tmp_path / "killed", tokenizer, Echo()), kwargs={"directions": mine}
+        )
+        process.start()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        kills += process.exitcode == -signal.SIGKILL
+        sizes.add(sum(path.stat().st_size for path in tmp_path.glob("killed/state/*/*.jsonl")))
+        if process.exitcode == 0:
+            shutil.rmtree(tmp_path / "killed/state")
+    # Each went on from what another had kept.
+    assert len(sizes) > 5
+    left[0] = 10**9
+    assert _translate(tmp_path / "killed", tokenizer, Echo()).read_bytes() == expected
+    assert list((tmp_path / "killed").glob(".*")) == []
 
 
 @given(num=st.integers(1, 60), shards=st.integers(1, 10))

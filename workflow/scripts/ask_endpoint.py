@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from lingualift.configuration.systems import SERVICE
+from lingualift.files import remove
 from lingualift.joblog import job_logging
-from lingualift.pivots import translate_both_legs
-from lingualift.scoring import benchmark_sentences
+from lingualift.pivots import PivotTranslation
+from lingualift.scoring import benchmark_sources
 from lingualift.translation import translate_directions
 from lingualift.translators import directions_of, open_system
 
@@ -25,18 +26,20 @@ def main(
     """Ask for every translation that was not paid for before; ``systems`` says how: rate, prices, where the key is."""
     directions, limit = directions_of(settings), settings["limit"]
     service = {key: value for key, value in (systems or {}).get(endpoint, {}).items() if key in SERVICE}
-    # What was paid for is kept apart, in ``answers``, whatever the version.
-    common = {"state": Path(state), "key": [settings, version], "out": Path(hypotheses)}
+    store, out = Path(state), Path(hypotheses)
+    # What was paid for is kept apart, in ``answers``, whatever the version; every job counts what all of it had cost.
+    remove(store)
     with open_system(settings, service=service, answers=answers) as system:
+        translator, key = system.translator, system.key(version)
         if "pivot" in settings:
-            made = translate_both_legs(
-                system.translator, directions, pivot=settings["pivot"], benchmark=benchmark, limit=limit, **common
-            )
+            pivoting = PivotTranslation(translator, settings["pivot"], benchmark, limit, key)
+            made = pivoting.translate_both_legs(directions, state=store, out=out)
         else:
-            sources = {pair: benchmark_sentences(benchmark, *pair, limit=limit)[0] for pair in directions}
-            made = translate_directions(system.translator, sources, **common)
+            sources = benchmark_sources(benchmark, directions, limit=limit)
+            made = translate_directions(translator, sources, state=store, key=key, out=out)
         system.note(made)
     made.save(manifest)
+    remove(store)
 
 
 if "snakemake" in globals():

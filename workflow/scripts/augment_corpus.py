@@ -5,12 +5,12 @@ from pathlib import Path
 from lingualift.augmentation import augment_corpus
 from lingualift.configuration.lexicons import Augmentation
 from lingualift.joblog import job_logging
-from lingualift.languages import Language
+from lingualift.languages import told
 
 
 def main(*, corpus: str, lexicon: str, folder: str, settings: dict, state: str, seed: int, version: int) -> None:
     """Write ``corpus`` with words replaced by their translations in ``lexicon``."""
-    languages = {code: Language(**row) for code, row in settings["languages"].items()}
+    languages = told(settings["languages"])
     augment_corpus(
         Augmentation.model_validate(settings["augmentation"]),
         corpus_folder=Path(corpus),
@@ -20,6 +20,7 @@ def main(*, corpus: str, lexicon: str, folder: str, settings: dict, state: str, 
         seed=seed,
         out=Path(folder),
         work=Path(state),
+        version=version,
     )
 
 

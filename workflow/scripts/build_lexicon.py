@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from lingualift.configuration.lexicons import Dictionary
 from lingualift.joblog import job_logging
-from lingualift.languages import Language
+from lingualift.languages import told
 from lingualift.lexicons import build_lexicon
 
 
@@ -14,9 +14,10 @@ def main(*, folder: str, settings: dict, version: int, files: list[str] | None =
     """Write the lexicon of ``settings``; ``files`` are what it is read from."""
     build_lexicon(
         TypeAdapter(Dictionary).validate_python(settings["dictionary"]),
-        languages={code: Language(**row) for code, row in settings["languages"].items()},
+        languages=told(settings["languages"]),
         data=Path(settings["data"]),
         out=Path(folder),
+        version=version,
     )
 
 

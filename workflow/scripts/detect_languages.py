@@ -3,7 +3,7 @@
 from lingualift.configuration.evaluation import OffTarget
 from lingualift.detection import load_detector, score_off_target
 from lingualift.joblog import job_logging
-from lingualift.languages import Language
+from lingualift.languages import told
 
 
 def main(
@@ -24,7 +24,7 @@ def main(
         hypotheses,
         benchmark_folder=benchmark,
         rates={name: (metric.name, load_detector(metric)) for name, metric in metrics.items()},
-        languages={code: Language(**row) for code, row in settings["languages"].items()},
+        languages=told(settings["languages"]),
         out=scores,
         system=settings["system"],
         benchmark=settings["benchmark"],

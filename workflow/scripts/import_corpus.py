@@ -7,14 +7,14 @@ from pydantic import TypeAdapter
 from lingualift.configuration.corpora import AnyCorpus
 from lingualift.corpora import import_corpus
 from lingualift.joblog import job_logging
-from lingualift.languages import Language
+from lingualift.languages import told
 
 
 def main(
     *, folder: str, settings: dict, state: str, threads: int, version: int, files: list[str] | None = None
 ) -> None:
     """Write the corpus of ``settings`` in canonical form; ``files`` are what it is read from."""
-    table = {code: Language(**row) for code, row in settings["languages"].items()}
+    table = told(settings["languages"])
     import_corpus(
         TypeAdapter(AnyCorpus).validate_python(settings["corpus"]),
         languages=list(table),
@@ -24,6 +24,7 @@ def main(
         work=Path(state),
         workers=threads,
         strict=settings["strict"],
+        version=version,
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lingualift.configuration.evaluation import Table
 from lingualift.joblog import job_logging
+from lingualift.manifests import Manifest
 from lingualift.published import read_published
 from lingualift.tables import build_table, read_scores, read_significance, write_table
 
@@ -15,12 +16,16 @@ def main(
     md: str,
     tex: str,
     html: str,
+    manifest: str,
     settings: dict,
     version: int,
     comparisons: list[str] = (),
     published: list[str] = (),
 ) -> None:
     """Write the table as CSV, Markdown, LaTeX and HTML, side by side; ``published`` is a paper's, at most one."""
+    made = Manifest("table", settings)
+    for path in (*scores, *comparisons, *published):
+        made.add_input(path)
     table = build_table(
         read_scores(scores),
         Table.model_validate(settings["table"]),
@@ -30,6 +35,7 @@ def main(
         published=read_published(published[0]) if published else None,
     )
     write_table(table, Path(csv).with_suffix(""))
+    made.save(manifest)
 
 
 if "snakemake" in globals():

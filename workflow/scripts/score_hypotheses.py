@@ -10,6 +10,7 @@ def main(
     hypotheses: list[str],
     benchmark: str,
     scores: str,
+    manifest: str,
     settings: dict,
     state: str,
     threads: int,
@@ -28,7 +29,7 @@ def main(
         workers=threads,
         state=state,
         version=version,
-    )
+    ).save(manifest)
 
 
 if "snakemake" in globals():

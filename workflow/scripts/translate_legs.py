@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.joblog import job_logging
-from lingualift.pivots import translate_legs
+from lingualift.pivots import PivotTranslation
 from lingualift.translators import directions_of, open_system
 
 
@@ -23,16 +23,10 @@ def main(
     directions = directions_of(settings)
     legs = [(source, settings["pivot"]) for source, _ in directions]
     with open_system(settings, directions=legs, threads=threads, model=model, converted=converted) as system:
-        translate_legs(
-            system.translator,
-            directions,
-            pivot=settings["pivot"],
-            benchmark=benchmark,
-            limit=settings["limit"],
-            state=Path(state),
-            key=[settings, version, system.weights],
-            out=Path(folder),
+        pivoting = PivotTranslation(
+            system.translator, settings["pivot"], benchmark, settings["limit"], system.key(version)
         )
+        pivoting.translate_legs(directions, state=Path(state), out=Path(folder), note=system.note)
 
 
 if "snakemake" in globals():

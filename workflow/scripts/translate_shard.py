@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.joblog import job_logging
-from lingualift.scoring import benchmark_sentences
+from lingualift.scoring import benchmark_sources
 from lingualift.translation import translate_directions
 from lingualift.translators import directions_of, open_system
 
@@ -21,14 +21,14 @@ def main(
     converted: str | None = None,
     translators: list[str] | None = None,
 ) -> None:
-    """Translate every direction of the shard; go on with what a killed job left in ``state``."""
+    """Translate of the shard's directions what other jobs, or a killed one, have not left in ``state``."""
     directions = directions_of(settings)
     with open_system(settings, directions=directions, threads=threads, model=model, converted=converted) as system:
         made = translate_directions(
             system.translator,
-            {pair: benchmark_sentences(benchmark, *pair, limit=settings["limit"])[0] for pair in directions},
+            benchmark_sources(benchmark, directions, limit=settings["limit"]),
             state=Path(state),
-            key=[settings, version, system.weights],
+            key=system.key(version),
             out=Path(hypotheses),
         )
         system.note(made)

@@ -1,18 +1,20 @@
-"""Translate English sentences for pairs with little text (rule ``translate_supplement``)."""
+"""Translate English sentences for pairs with little text into a shard of the languages (rule ``translate_supplement``)."""
 
 from pathlib import Path
 
 from lingualift.configuration.schema import TranslatedCorpus
 from lingualift.joblog import job_logging
-from lingualift.supplement import ENGLISH, translate_supplement
-from lingualift.translators import open_system
+from lingualift.supplement import plan_supplement
+from lingualift.translation import translate_directions
+from lingualift.translators import directions_of, open_system
 
 
 def main(
     *,
     corpora: list[str],
     english: str,
-    folder: str,
+    hypotheses: str,
+    manifest: str,
     settings: dict,
     state: str,
     seed: int,
@@ -22,22 +24,28 @@ def main(
     converted: str | None = None,
     translators: list[str] | None = None,
 ) -> None:
-    """Write a parallel corpus of English sentences and their translations, for each pair that lacks some."""
-    corpus = TranslatedCorpus.model_validate(settings["corpus"])
-    directions = [(ENGLISH, code) for code in corpus.languages or settings["languages"] if code != ENGLISH]
-    with open_system(settings, directions=directions, threads=threads, model=model, converted=converted) as system:
-        translate_supplement(
-            corpus,
+    """Translate as many sentences into each language of the shard as its neediest pair lacks."""
+    supplement = plan_supplement(
+        TranslatedCorpus.model_validate(settings["corpus"]),
+        corpora=[Path(other) for other in corpora],
+        english=Path(english),
+        languages=settings["languages"],
+        seed=seed,
+    )
+    system_settings = settings["translate"]
+    directions = directions_of(system_settings)
+    with open_system(
+        system_settings, directions=directions, threads=threads, model=model, converted=converted
+    ) as system:
+        made = translate_directions(
             system.translator,
-            weights=system.weights,
-            corpora=[Path(other) for other in corpora],
-            english=Path(english),
-            languages=settings["languages"],
-            seed=seed,
+            {pair: supplement.sources(pair[1]) for pair in directions},
             state=Path(state),
-            out=Path(folder),
-            version=version,
+            key=system.key(version),
+            out=Path(hypotheses),
         )
+        system.note(made)
+    made.save(manifest)
 
 
 if "snakemake" in globals():

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.joblog import job_logging
-from lingualift.pivots import read_legs, translate_through_pivot
+from lingualift.pivots import PivotTranslation, read_legs
 from lingualift.translators import directions_of, open_system
 
 
@@ -25,17 +25,8 @@ def main(
     directions, pivot = directions_of(settings), settings["pivot"]
     second = [(pivot, target) for _, target in directions if target != pivot]
     with open_system(settings, directions=second, threads=threads, model=model, converted=converted) as system:
-        made = translate_through_pivot(
-            system.translator,
-            read_legs(legs or []),
-            directions,
-            pivot=pivot,
-            benchmark=benchmark,
-            limit=settings["limit"],
-            state=Path(state),
-            key=[settings, version, system.weights],
-            out=Path(hypotheses),
-        )
+        pivoting = PivotTranslation(system.translator, pivot, benchmark, settings["limit"], system.key(version))
+        made = pivoting.translate(read_legs(legs or []), directions, state=Path(state), out=Path(hypotheses))
         system.note(made)
     made.save(manifest)
 

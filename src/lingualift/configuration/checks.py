@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lingualift.configuration.evaluation import BUILT_IN_METRICS
 from lingualift.configuration.messages import Mistake, Place, nearest
+from lingualift.configuration.mixtures import Component
 from lingualift.configuration.schema import Configuration, Reference, TranslatedCorpus, references
 from lingualift.configuration.systems import (
     CausalModel,
@@ -25,11 +26,11 @@ _SHOWN = 12
 # Tables and figures are targets by their name; these are targets already.
 RULES = frozenset(
     """
-    all lexicons mixtures models fetch_dataset fetch_model build_comet_environment import_corpus import_benchmark
-    translate_supplement build_lexicon augment_corpus mix_corpora train_tokenizer pack_mixture describe_mixture
-    train_model plot_training convert_model translate_shard translate_legs translate_through_pivot read_hypotheses
-    ask_endpoint score_hypotheses detect_languages score_comet compare_systems read_published_scores make_table
-    make_figure
+    all lexicons mixtures models fetch_dataset fetch_model fetch_public_set build_comet_environment import_corpus
+    import_benchmark translate_supplement assemble_supplement build_lexicon augment_corpus mix_corpora train_tokenizer
+    pack_mixture describe_mixture train_model plot_training convert_model translate_shard translate_legs translate_through_pivot
+    read_hypotheses ask_endpoint score_hypotheses detect_languages score_comet compare_systems read_published_scores
+    make_table make_figure
     """.split()  # noqa: SIM905
 )
 
@@ -173,7 +174,16 @@ def _kinds(run: "Run") -> Iterator[Mistake]:
             if corpora[other].kind != "parallel":
                 yield ("corpora", name, "of", number), _kind(other, corpora[other].kind, "parallel")
     for name, mixture in run.configuration.mixtures.items():
-        for number, component in enumerate(mixture.components):
+        # D_En and D_mono have nothing in common (LLaMAX, Algorithm 1).
+        texts = [_text(run.configuration, component) for component in mixture.components]
+        translated = {it.source: text for text in texts if isinstance(it := corpora[text], TranslatedCorpus)}
+        for number, (component, text) in enumerate(zip(mixture.components, texts, strict=True)):
+            if text in translated:
+                yield (
+                    ("mixtures", name, "components", number, "corpus" if component.corpus else "augmentation"),
+                    f"{text!r} is the English that {translated[text]!r} of this mixture translates: a mixture holds "
+                    "one of them; give 'source' there a corpus that no component is made of",
+                )
             kind = corpora[component.corpus].kind if component.corpus is not None else "parallel"
             asked = {
                 "format": component.format != "connected",
@@ -182,6 +192,12 @@ def _kinds(run: "Run") -> Iterator[Mistake]:
             }
             for key in (key for key, used in asked.items() if used and kind != "parallel"):
                 yield ("mixtures", name, "components", number, key), _kind(component.source, kind, "parallel")
+
+
+def _text(configuration: Configuration, component: Component) -> str:
+    """The corpus that a component is, or is made of."""
+    made = configuration.augmentations.get(component.augmentation or "")
+    return made.source if made else component.source
 
 
 def _kind(name: str, kind: str, wanted: str) -> str:

@@ -77,10 +77,22 @@ class AlignedCorpus(PairedCorpus):
             return self.model_copy(update={"files": (self.files.source, self.files.target)[number]})
         return self
 
+    @property
+    def pattern(self) -> str:
+        return self._one_side(0).pattern if isinstance(self.files, SideFiles) else super().pattern
+
     def _placeholders(self) -> set[str]:
         if isinstance(self.files, SideFiles):
             return self._one_side(0)._placeholders() | self._one_side(1)._placeholders()
         return super()._placeholders()
+
+    def _is_there(self, source: TableSource) -> bool:
+        if isinstance(self.files, SideFiles):
+            sides = [{"source", "target"} <= self._one_side(number)._placeholders() for number in range(2)]
+            own = [file for file, is_own in zip(source.files, sides, strict=True) if is_own]
+            # A file that pairs share says nothing of any of them.
+            return any(file.exists() for file in own) if own else all(file.exists() for file in source.files)
+        return super()._is_there(source)
 
 
 class TmxCorpus(PairedCorpus):
@@ -120,7 +132,8 @@ class MultiwayCorpus(Corpus):
         return [TableSource(name=MULTIWAY, languages=tuple(covered), files=tuple(files))] if covered else []
 
     def _file_codes(self, code: str) -> dict[str, str]:
-        return {"language": code}
+        """What any of the placeholders stands for."""
+        return {"language": code, "split": Path(self.path).name, "part": "src" if code == "eng" else "ref"}
 
 
 class FloresCorpus(MultiwayCorpus):
@@ -131,9 +144,6 @@ class FloresCorpus(MultiwayCorpus):
     codes: str | None = "flores101"
     files: str = Field("{language}.{split}", description="File names under `path`, with {language} and {split}.")
 
-    def _file_codes(self, code: str) -> dict[str, str]:
-        return {"language": code, "split": Path(self.path).name}
-
 
 class NtrexCorpus(MultiwayCorpus):
     """NTREX: `newstest2019-src.eng.txt` and `newstest2019-ref.<code>.txt`."""
@@ -142,9 +152,6 @@ class NtrexCorpus(MultiwayCorpus):
     reader: Literal["ntrex"]  # type: ignore[assignment]
     codes: str | None = "ntrex"
     files: str = Field("newstest2019-{part}.{language}.txt", description="File names; {part} is src or ref.")
-
-    def _file_codes(self, code: str) -> dict[str, str]:
-        return {"language": code, "part": "src" if code == "eng" else "ref"}
 
 
 class TatoebaCorpus(Corpus):
@@ -306,8 +313,10 @@ class DatasetsCorpus(_Records):
     def _fetchable(self) -> Self:
         if self.hub is None:
             return self
-        if Path(self.path).is_absolute() or any(sign in self._template() for sign in "*?["):
+        if Path(self.path).is_absolute() or any(sign in self.pattern for sign in "*?["):
             raise ValueError("the 'path' of a data set of the hub is a folder under the data folder, without globs")
+        if self.kind == "parallel" and (self.columns is None or self._by_side()) and self._given() is None:
+            raise ValueError("give 'pairs': before they are fetched no files show which there are")
         fields = {
             name
             for text in (self.hub.configuration, self.hub.files)

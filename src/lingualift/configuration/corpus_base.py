@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from lingualift.configuration.base import Entry, LanguageCode
-from lingualift.errors import LingualiftError
-from lingualift.languages import Language, code_in
+from lingualift.errors import InputError, LingualiftError
+from lingualift.languages import Coded, code_in
 
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 MULTIWAY = "multiway"
 INSTRUCTIONS = "instructions"
 INSTRUCTION_FIELDS = ("instruction", "input", "output")
 
-Languages = Mapping[str, Language]
+Languages = Mapping[str, Coded]
 Pair = tuple[LanguageCode, LanguageCode]
 FieldName = str | int
 
@@ -72,7 +72,8 @@ class Corpus(Entry):
     def tables(self, languages: Sequence[str], table: Languages, data: Path) -> list[TableSource]:
         """The tables to import for a run's languages.
 
-        The files need not exist: a pattern that matches nothing stays as it is, and fails when it is read.
+        The files need not exist: a pattern that matches nothing stays as it is, and fails when it is read. Pairs that
+        are not named one by one are those that have a file.
 
         Args:
             languages: the run's languages.
@@ -80,6 +81,7 @@ class Corpus(Entry):
             data: the folder that ``path`` starts from.
 
         Raises:
+            InputError: no pair of the languages has a file, with the pattern of their names.
             LingualiftError: nothing of the corpus is in those languages.
         """
         covered = self.languages_covered(languages, table)
@@ -98,16 +100,18 @@ class Corpus(Entry):
     def _code(self, code: str, table: Languages) -> str:
         return code if self.codes is None else code_in(table[code], self.codes)
 
-    def _template(self) -> str:
+    @property
+    def pattern(self) -> str:
+        """How the files are named, relative to the data folder."""
         files = getattr(self, "files", None)
         return f"{self.path}/{files}" if files else self.path
 
     def _placeholders(self) -> set[str]:
-        return {name for _, name, _, _ in Formatter().parse(self._template()) if name is not None}
+        return {name for _, name, _, _ in Formatter().parse(self.pattern) if name is not None}
 
     def _expand(self, data: Path, **codes: str) -> tuple[Path, ...]:
         """The files a template stands for: globs are matched, and ``x`` also finds ``x.gz``."""
-        relative = self._template().format(**codes)
+        relative = self.pattern.format(**codes)
         if any(character in relative for character in "*?["):
             return tuple(sorted(data.glob(relative))) or (data / relative,)
         path = data / relative
@@ -137,10 +141,12 @@ class MonolingualCorpus(Corpus):
 
 
 class PairedCorpus(Corpus):
-    """One table a language pair; ``pairs`` defaults to those whose files are there."""
+    """One table a language pair; ``pairs`` defaults to those that have a file: the other side's is then missed."""
 
     pair: Pair | None = Field(None, description="The pair of a corpus of one: [source, target].")
-    pairs: tuple[Pair, ...] | None = Field(None, description="The pairs, in the files' own order.")
+    pairs: tuple[Pair, ...] | None = Field(
+        None, description="The pairs, in the files' own order; null: those that have a file."
+    )
 
     @model_validator(mode="after")
     def _one_pair_or_many(self) -> Self:
@@ -166,7 +172,16 @@ class PairedCorpus(Corpus):
             self._pair_source(pair, table, data, source=self._code(pair[0], table), target=self._code(pair[1], table))
             for pair in pairs
         ]
-        return [source for source in sources if given is not None or all(file.exists() for file in source.files)]
+        if given is not None:
+            return sources
+        there = [source for source in sources if self._is_there(source)]
+        if sources and not there:
+            raise InputError(data / self.pattern, "no file of such a name, for any pair of the corpus' languages")
+        return there
+
+    def _is_there(self, source: TableSource) -> bool:
+        """Whether a pair is one of the corpus: it has a file of its own, whatever else of it is missing."""
+        return any(file.exists() for file in source.files)
 
     def _pair_source(self, pair: Pair, table: Languages, data: Path, **codes: str) -> TableSource:
         raise NotImplementedError

@@ -27,7 +27,10 @@ class _AnyDictionary(Entry):
 
 
 class MuseDictionary(_AnyDictionary):
-    """A folder of MUSE's files: ``en-de.txt``, a word and its translation on a line, perhaps compressed."""
+    """A folder of MUSE's files: ``en-de.txt``, a word and its translation on a line, perhaps compressed.
+
+    A line that is not UTF-8 is an error.
+    """
 
     reader: Literal["muse"]
     codes: str | None = Field("muse", description="The column of languages.tsv that holds its codes.")

@@ -112,9 +112,14 @@ class Evaluation(Entry):
     """Loss on blocks that are held out of the training."""
 
     share: float = Field(0.01, gt=0, lt=1, description="Of the blocks, drawn by the seed; at least one.")
+    blocks: PositiveInt = Field(512, description="At most so many blocks, whatever their share.")
     every: PositiveInt = Field(200, description="Optimiser steps between evaluations; the last step has one too.")
     patience: PositiveInt | None = Field(None, description="Stop after so many evaluations without a lower loss.")
     keep: Literal["best", "last"] = Field("best", description="Which weights are the trained model.")
+
+    def held_out(self, blocks: int) -> int:
+        """How many of a mixture's blocks are held out."""
+        return max(1, min(round(self.share * blocks), self.blocks))
 
 
 # How a training is run, not what comes of it: changed, a run goes on where it is, and one that has ended stays as it is.

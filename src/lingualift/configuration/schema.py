@@ -44,6 +44,7 @@ class TranslatedCorpus(Entry):
     of: tuple[Name, ...] = Field(min_length=1, description="The parallel corpora whose pairs are counted.")
     minimum: PositiveInt = Field(25_000, description="What every pair is to have.")
     languages: tuple[LanguageCode, ...] | None = Field(None, description="Only pairs of these of the run's languages.")
+    shards: PositiveInt = Field(1, description="Jobs that the languages are spread over.")
 
 
 CorpusEntry = Annotated[AnyCorpus | TranslatedCorpus, Field(discriminator="reader")]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lingualift.configuration.models import Model, Scratch
+from lingualift.configuration.models import Lora, Model, Scratch
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
 
@@ -58,20 +58,28 @@ class Architecture:
         """
         return 6 * self.multiplied + 12 * self.layers * self.hidden * block
 
+    def evaluation_flops(self, block: int) -> int:
+        """Floating-point operations of one token of which only the loss is asked: a third of those of training."""
+        return self.training_flops(block) // 3
+
     def inference_flops(self, context: int) -> int:
         """Floating-point operations of one read or written token behind ``context`` others."""
         return 2 * self.multiplied + 4 * self.layers * self.hidden * context
 
-    def adapters(self, rank: int, targets: list[str] | None) -> int:
-        """Weights of LoRA adapters of a rank, on the named layers or on all linear ones."""
+    def trained(self, lora: Lora | None) -> int:
+        """Weights that are trained: all, or those of adapters on the named layers or on all linear ones."""
+        if lora is None:
+            return self.parameters
         h, kv, i = self.hidden, self.key_value_width, self.intermediate
         shapes = {"q_proj": (h, h), "k_proj": (h, kv), "v_proj": (h, kv), "o_proj": (h, h)}
         shapes |= {"gate_proj": (h, i), "up_proj": (h, i), "down_proj": (i, h)}
-        return self.layers * rank * sum(sum(shape) for name, shape in shapes.items() if not targets or name in targets)
+        chosen = lora.targets or shapes
+        return self.layers * lora.rank * sum(sum(shape) for name, shape in shapes.items() if name in chosen)
 
 
-def _llama(hidden: int, layers: int, heads: int, shared: int, intermediate: int, vocabulary: int) -> Architecture:
-    return Architecture(
+# What is known without its folder; from the models' published configurations.
+KNOWN = {
+    name: Architecture(
         hidden=hidden,
         layers=layers,
         heads=heads,
@@ -80,15 +88,13 @@ def _llama(hidden: int, layers: int, heads: int, shared: int, intermediate: int,
         vocabulary=vocabulary,
         tied=False,
     )
-
-
-# What is known without its folder; from the models' published configurations.
-KNOWN = {
-    "llama-2-7b": _llama(4096, 32, 32, 32, 11008, 32000),
-    "llama-2-13b": _llama(5120, 40, 40, 40, 13824, 32000),
-    "llama-2-70b": _llama(8192, 80, 64, 8, 28672, 32000),
-    "llama-3-8b": _llama(4096, 32, 32, 8, 14336, 128256),
-    "llama-3-70b": _llama(8192, 80, 64, 8, 28672, 128256),
+    for name, hidden, layers, heads, shared, intermediate, vocabulary in (
+        ("llama-2-7b", 4096, 32, 32, 32, 11008, 32000),
+        ("llama-2-13b", 5120, 40, 40, 40, 13824, 32000),
+        ("llama-2-70b", 8192, 80, 64, 8, 28672, 32000),
+        ("llama-3-8b", 4096, 32, 32, 8, 14336, 128256),
+        ("llama-3-70b", 8192, 80, 64, 8, 28672, 128256),
+    )
 }
 
 

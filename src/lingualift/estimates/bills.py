@@ -61,6 +61,7 @@ class Training:
 
     Attributes:
         hours: by the wall clock.
+        evaluating: of these, for the loss on held-out blocks.
         disk: bytes of the model itself.
         host: bytes of memory of one node: each process reads the whole model in float32, and holds what is offloaded.
     """
@@ -74,6 +75,7 @@ class Training:
     ranks: int
     flops: float
     hours: float
+    evaluating: float
     memory: Memory
     fits: bool
     disk: float
@@ -85,8 +87,9 @@ class Training:
 
     @property
     def tokens_a_second(self) -> float:
-        """Of one device."""
-        return self.steps * self.recipe.batch * self.block / max(self.device_hours * _HOUR, 1e-9)
+        """Of one device, while it trains."""
+        seconds = (self.hours - self.evaluating) * self.ranks * _HOUR
+        return self.steps * self.recipe.batch * self.block / max(seconds, 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +190,10 @@ def _asked(plan: Plan, assumptions: Assumptions, results: Path) -> Iterator[tupl
         # Of a pair without English both sides are translated.
         if name in assumptions.rows:
             corpus = plan.configuration.corpora[name]
-            yield corpus.system, Asked(name=name, directions=0, sentences=2 * assumptions.rows[name], jobs=1)
+            yield (
+                corpus.system,
+                Asked(name=name, directions=0, sentences=2 * assumptions.rows[name], jobs=plan.supplement_shards(name)),
+            )
 
 
 def _tokens(plan: Plan, mixture: str, owner: str, assumptions: Assumptions, results: Path) -> Tokens:
@@ -212,13 +218,23 @@ def _training(
     tokens = packed[stage.mixture, plan.tokenizer_owner(name)]
     devices = assumptions.devices or recipe.devices
     ranks = (assumptions.nodes or recipe.nodes) * devices
-    steps = max(1, -(-round(tokens.blocks * recipe.epochs) // recipe.batch))
+    held_out = recipe.evaluation.held_out(tokens.blocks) if recipe.evaluation else 0
+    steps = max(1, -(-round((tokens.blocks - held_out) * recipe.epochs) // recipe.batch))
     steps = min(steps, recipe.max_steps or steps)
     flops = steps * recipe.batch * block * architecture.training_flops(block)
     share = assumptions.checkpointed_utilisation if recipe.gradient_checkpointing else assumptions.utilisation
+    evaluations = -(-steps // recipe.evaluation.every) if recipe.evaluation else 0
+    evaluating = evaluations * held_out * block * architecture.evaluation_flops(block)
+    speed = assumptions.device.peak_in(recipe.precision) * ranks * _HOUR
+    evaluating /= speed * assumptions.utilisation
     try:
         memory = training_memory(
-            architecture, recipe, block=block, ranks=ranks, bfloat16=recipe.precision != "float32", liger=recipe.liger
+            architecture,
+            recipe,
+            block=block,
+            ranks=ranks,
+            bfloat16=assumptions.device.computes_in_bfloat16(recipe.precision),
+            liger=recipe.liger,
         )
     except ValueError as error:
         raise LingualiftError(f"{name}: {error}: choose other --nodes or --gpus-per-node") from None
@@ -231,7 +247,8 @@ def _training(
         steps=steps,
         ranks=ranks,
         flops=flops,
-        hours=flops / (assumptions.device.peak * share * ranks) / _HOUR,
+        hours=flops / (speed * share) + evaluating,
+        evaluating=evaluating,
         memory=memory,
         # What a GPU's runtime and fragmentation take.
         fits=memory.total + 2e9 < 0.95 * assumptions.device.memory,
@@ -241,11 +258,16 @@ def _training(
 
 
 def checkpoints(training: Training) -> float:
-    """Bytes of the checkpoints that are kept of a training, with the one that is being written."""
-    weights = training.architecture.parameters
+    """Bytes of the checkpoints that are kept of a training at the most, with the one that is being written.
+
+    With that of the lowest held-out loss, and with what ZeRO's checkpoints need to go on on another number of ranks:
+    the one that is gone on from has its universal form beside it.
+    """
+    recipe, weights = training.recipe, training.architecture.trained(training.recipe.lora)
+    number = recipe.keep_checkpoints + 1 + (recipe.evaluation is not None and recipe.evaluation.keep == "best")
     # Weights and two moments in float32; DeepSpeed keeps bfloat16 weights beside.
-    each = (14 if training.recipe.parallelism.startswith("zero") else 12) * weights
-    return float(each * (training.recipe.keep_checkpoints + 1))
+    whole = 12 * weights
+    return float(number * (whole + 2 * weights) + whole if recipe.parallelism.startswith("zero") else number * whole)
 
 
 def _shards(tokens: Tokens, plan: Plan, mixture: str, owner: str, results: Path) -> float:
@@ -294,10 +316,15 @@ def num_jobs(config: Path, profile: Path | None) -> dict[str, int] | None:
     return {name: int(count) for name, count in found if name != "all"} or {"total": 0}
 
 
-def measured_utilisation(log: Path, architecture: Architecture, *, block: int, ranks: int, device: Device) -> float:
+def measured_utilisation(
+    log: Path, architecture: Architecture, *, block: int, ranks: int, device: Device, precision: str = "auto"
+) -> float:
     """The share of the peak that a training reached, from its ``training.jsonl``.
 
     The median of its lines, without the first, which holds the start.
+
+    Args:
+        precision: that it computed in.
 
     Raises:
         LingualiftError: a log with fewer than two lines.
@@ -308,4 +335,4 @@ def measured_utilisation(log: Path, architecture: Architecture, *, block: int, r
     speeds = [line["tokens_per_second"] for line in lines[1:] if line.get("tokens_per_second")]
     if not speeds:
         raise LingualiftError(f"{log}: too short to measure a speed")
-    return statistics.median(speeds) * architecture.training_flops(block) / (device.peak * ranks)
+    return statistics.median(speeds) * architecture.training_flops(block) / (device.peak_in(precision) * ranks)

@@ -73,6 +73,7 @@ def _measured(folder: Path, chosen: Device) -> tuple[float, str]:
         block=block,
         ranks=recipe["nodes"] * recipe["devices"],
         device=chosen,
+        precision=manifest.get("precision", "auto"),
     )
     # Taken with checkpointing: what it would be without.
     share = share / 0.75 if recipe.get("gradient_checkpointing") else share

@@ -58,10 +58,9 @@ def training_memory(
         liger: whether Liger's kernels run, which hold neither whole logits nor float32 norms.
     """
     whole = architecture.parameters
-    lora = getattr(recipe, "lora", None)
-    trained = architecture.adapters(lora.rank, lora.targets) if lora else whole
-    total = whole + (trained if lora else 0)
-    kind, offload = recipe.parallelism, getattr(recipe, "offload", "none")
+    trained = architecture.trained(recipe.lora)
+    total = whole + (trained if recipe.lora else 0)
+    kind, offload = recipe.parallelism, recipe.offload
     width = _BFLOAT16 if bfloat16 else _FLOAT32
     layer = architecture.layer_matrices
     gathered = host = 0

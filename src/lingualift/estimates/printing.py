@@ -32,6 +32,7 @@ def print_bill(bill: Bill, *, run: str, jobs: Mapping[str, int] | None, notes: S
 
 
 def _training_rows(trainings: Sequence[Training]) -> list[dict[str, str]]:
+    evaluated = any(it.recipe.evaluation for it in trainings)
     return [
         {
             "model": it.model,
@@ -42,6 +43,7 @@ def _training_rows(trainings: Sequence[Training]) -> list[dict[str, str]]:
             "GPUs": str(it.ranks),
             "tokens/s a GPU": f"{it.tokens_a_second:,.0f}",
             "GPU-hours": _hours(it.device_hours),
+            **({"of them for the held-out loss": _hours(it.evaluating * it.ranks)} if evaluated else {}),
             "days": _hours(it.hours / 24),
         }
         for it in trainings
@@ -96,6 +98,11 @@ def _assumed(bill: Bill) -> list[str]:
         f"where nothing is counted yet, a sentence is {it.text.sentence_tokens:g} tokens of {it.text.bytes_per_token:g} bytes",
     ]
     for training in bill.trainings:
+        bfloat16 = it.device.computes_in_bfloat16(training.recipe.precision)
+        if not (bfloat16 and it.device.bfloat16):
+            peak = it.device.peak_in(training.recipe.precision)
+            how = "bfloat16, which is only emulated there" if bfloat16 else "float32"
+            lines.append(f"{training.model} computes in {how}: at most {peak / 1e12:g} TFLOP/s")
         if training.tokens.unknown:
             named = ", ".join(dict.fromkeys(training.tokens.unknown))
             lines.append(f"{training.model}: nothing is known of {named}: give their rows, --rows NAME=NUMBER")

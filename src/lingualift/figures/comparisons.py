@@ -10,10 +10,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    # Its name, its scores by language and system, and the groups of languages of each of its rows.
+    _Panel = tuple[str, pd.DataFrame, list[list[tuple[str, pd.DataFrame]]]]
+
 # Blue, vermilion, green …: the colours that stand apart most come first, yellow is too light for a marker.
 _INKS = tuple(COLOURS[number] for number in (0, 5, 2, 3, 1, 4, 7))
 # The second of two systems, and the first: dark on light.
 _LIFTED, _BASE = COLOURS[0], COLOURS[1]
+# Inches; languages side by side that are told apart at that width; empty places between two groups of them.
+_PAGE, _ROW_HEIGHT, _MOST, _GAP = 7.0, 1.55, 54, 5
+_SMALL = 7  # points
 # A count over fewer of a centre's directions would say nothing about the system.
 _COVERAGE = 0.9
 
@@ -130,7 +136,7 @@ def seen_unseen(
     """Two systems, language by language: from and into a centre language, languages that were not trained on apart.
 
     Languages stand in the order of the base's scores, a line from the base to the lifted system; those without a
-    score of both are left out.
+    score of both are left out. More of them than a page is wide stand in several rows, on one scale.
 
     Args:
         scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
@@ -139,40 +145,33 @@ def seen_unseen(
 
     Source: LLaMAX, Figure 4.
     """
-    panels = _panels(scores, [base, lifted], centre, languages)
-    most = max([len(panel) for _, panel in panels], default=1)
-    figure, all_axes = new_figure(
-        min(16.0, max(7.0, 1.6 + 0.085 * most)), 2.9 * len(panels) + 0.5, rows=len(panels), share=False
-    )
-    for axes, (name, panel) in zip(all_axes, panels, strict=True):
+    panels = []
+    for name, panel in _panels(scores, [base, lifted], centre, languages):
         panel = panel.dropna().sort_values([base, lifted])
         groups = [("seen in training", panel[panel.index.isin(seen)]), ("unseen", panel[~panel.index.isin(seen)])]
-        start, codes, places = 0.0, [], []
-        for group, rows in groups:
-            if rows.empty:
-                continue
-            xs = [start + number for number in range(len(rows))]
-            if group == "unseen":
-                axes.axvspan(xs[0] - 1.2, xs[-1] + 1.2, color="0.94", zorder=0, linewidth=0)
-            axes.vlines(xs, rows[base], rows[lifted], color="0.7", linewidth=1.1, zorder=1)
-            axes.scatter(xs, rows[base], s=13, marker="s", color=_BASE, label=base if not codes else None, zorder=2)
-            axes.scatter(xs, rows[lifted], s=15, color=_LIFTED, label=lifted if not codes else None, zorder=3)
-            means = f"{group} ({len(rows)}): mean {rows[base].mean():.1f} → {rows[lifted].mean():.1f}"
-            second = bool(codes)
-            axes.annotate(
-                means,
-                (xs[-1] + 1.2 if second else xs[0] - 0.5, 1.0),
-                (0, 3),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                fontsize=7.5,
-                ha="right" if second else "left",
-                va="bottom",
-            )
-            codes += list(rows.index)
-            places += xs
-            start = xs[-1] + 5
-        _language_axis(axes, places, codes, f"{name}, {label}")
+        panels.append((name, panel, _rows(groups)))
+    figure, all_axes = _new_rows(panels)
+    free = iter(all_axes)
+    for name, panel, rows in panels:
+        told: set[str] = set()
+        for row in rows:
+            axes, start, codes, places = next(free), 0.0, [], []
+            for group, part in row:
+                xs = [start + number for number in range(len(part))]
+                if group == "unseen":
+                    axes.axvspan(xs[0] - 1.2, xs[-1] + 1.2, color="0.94", zorder=0, linewidth=0)
+                axes.vlines(xs, part[base], part[lifted], color="0.7", linewidth=1.1, zorder=1)
+                axes.scatter(xs, part[base], s=13, marker="s", color=_BASE, label=base if not codes else None, zorder=2)
+                axes.scatter(xs, part[lifted], s=15, color=_LIFTED, label=lifted if not codes else None, zorder=3)
+                if group not in told:
+                    whole = panel[panel.index.isin(seen) == (group != "unseen")]
+                    _tell_means(axes, f"{group} ({len(whole)})", whole[base], whole[lifted], xs, right=bool(codes))
+                    told.add(group)
+                codes += list(part.index)
+                places += xs
+                start = xs[-1] + _GAP
+            _language_axis(axes, places, codes, f"{name}, {label}")
+    _same_scales(all_axes, panels)
     _heading(figure, all_axes[0], title, num_columns=2)
     return figure
 
@@ -189,8 +188,8 @@ def per_language(
 ) -> "Figure":
     """Several systems, language by language, from and into a centre language; a marker and a colour a system.
 
-    Languages stand in the order of the best score that any system has. Means are over the languages that all systems
-    with a score in this panel have.
+    Languages stand in the order of the best score that any system has, in several rows where they are more than a page
+    is wide. Means are over the languages that all systems with a score in this panel have.
 
     Args:
         scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
@@ -198,36 +197,97 @@ def per_language(
 
     Source: LLaMAX, Figure 5.
     """
-    panels = _panels(scores, systems, centre, languages)
-    most = max([len(panel) for _, panel in panels], default=1)
-    figure, all_axes = new_figure(
-        min(16.0, max(7.0, 1.4 + 0.095 * most)), 2.7 * len(panels) + 0.6, rows=len(panels), share=False
-    )
-    for axes, (name, panel) in zip(all_axes, panels, strict=True):
+    panels = []
+    for name, panel in _panels(scores, systems, centre, languages):
         panel = panel.loc[panel.max(axis=1).sort_values(ascending=False, kind="stable").index]
-        xs = list(range(len(panel)))
-        axes.vlines(xs, panel.min(axis=1), panel.max(axis=1), color="0.85", linewidth=1.0, zorder=1)
-        for place, system in enumerate(systems):
-            ink = _INKS[place % len(_INKS)]
-            axes.scatter(
-                xs, panel[system], s=14, marker=MARKERS[place % len(MARKERS)], color=ink, label=system, zorder=2
-            )
-        shared = panel.dropna(axis=1, how="all").dropna()
-        means = ", ".join(f"{system} {mean:.1f}" for system, mean in shared.mean().items())
-        number = f"{len(shared)}" if len(shared) == len(panel) else f"{len(shared)} of {len(panel)}"
-        axes.annotate(
-            f"means of {number} languages: {means}" if len(shared) else "no language that all systems have",
-            (1.0, 1.0),
-            (0, -3),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontsize=7.5,
-            ha="right",
-            va="top",
-        )
-        _language_axis(axes, xs, list(panel.index), f"{name}, {label}")
+        panels.append((name, panel, _rows([("", panel)])))
+    figure, all_axes = _new_rows(panels, height=2.7, more=0.6)
+    free = iter(all_axes)
+    for name, panel, rows in panels:
+        for number, ((_, part),) in enumerate(rows):
+            axes, xs = next(free), list(range(len(part)))
+            axes.vlines(xs, part.min(axis=1), part.max(axis=1), color="0.85", linewidth=1.0, zorder=1)
+            for place, system in enumerate(systems):
+                style = {"marker": MARKERS[place % len(MARKERS)], "color": _INKS[place % len(_INKS)]}
+                axes.scatter(xs, part[system], s=14, label=system, zorder=2, **style)
+            if not number:
+                _tell_shared_means(axes, panel)
+            _language_axis(axes, xs, list(part.index), f"{name}, {label}")
+    _same_scales(all_axes, panels)
     _heading(figure, all_axes[0], title, num_columns=len(systems))
     return figure
+
+
+def _tell_means(
+    axes: "Axes", what: str, base: "pd.Series", lifted: "pd.Series", xs: Sequence[float], *, right: bool
+) -> None:
+    """The means of a group of languages, above its first row; to the right where another group stands to the left."""
+    axes.annotate(
+        f"{what}: mean {base.mean():.1f} → {lifted.mean():.1f}",
+        (xs[-1] + 1.2 if right else xs[0] - 0.5, 1.0),
+        (0, 3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        fontsize=7.5,
+        ha="right" if right else "left",
+        va="bottom",
+    )
+
+
+def _tell_shared_means(axes: "Axes", panel: "pd.DataFrame") -> None:
+    """The means of systems over the languages that all of them have."""
+    shared = panel.dropna(axis=1, how="all").dropna()
+    means = ", ".join(f"{system} {mean:.1f}" for system, mean in shared.mean().items())
+    number = f"{len(shared)}" if len(shared) == len(panel) else f"{len(shared)} of {len(panel)}"
+    axes.annotate(
+        f"means of {number} languages: {means}" if len(shared) else "no language that all systems have",
+        (1.0, 1.0),
+        (0, -3),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=7.5,
+        ha="right",
+        va="top",
+    )
+
+
+def _rows(groups: "Sequence[tuple[str, pd.DataFrame]]") -> "list[list[tuple[str, pd.DataFrame]]]":
+    """Groups of languages as rows of a page: all in one where they fit, else each in rows of its own, evenly filled."""
+    groups = [(name, part) for name, part in groups if len(part)]
+    if sum(len(part) for _, part in groups) + _GAP * (len(groups) - 1) <= _MOST:
+        return [groups]
+    rows = []
+    for name, part in groups:
+        size = -(-len(part) // -(-len(part) // _MOST))
+        rows += [[(name, part.iloc[start : start + size])] for start in range(0, len(part), size)]
+    return rows
+
+
+def _new_rows(panels: "Sequence[_Panel]", *, height: float = 2.9, more: float = 0.5) -> tuple["Figure", list["Axes"]]:
+    """A figure of a page's width with axes for every row of every panel.
+
+    Args:
+        height: of a panel of one row, inches; rows of panels that have more are lower.
+        more: for title and legend.
+    """
+    number = sum(len(rows) for _, _, rows in panels)
+    each = height if number == len(panels) else _ROW_HEIGHT
+    return new_figure(_PAGE, each * number + more, rows=number, share=False)
+
+
+def _same_scales(all_axes: "Sequence[Axes]", panels: "Sequence[_Panel]") -> None:
+    """Where a panel has several rows: the same scores in all of its rows, the same room a language in all of the figure."""
+    if len(all_axes) == len(panels):
+        return
+    right = max(axes.get_xlim()[1] for axes in all_axes)
+    free = iter(all_axes)
+    for _, _, rows in panels:
+        own = [next(free) for _ in rows]
+        limits = [axes.get_ylim() for axes in own]
+        for axes in own:
+            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+            axes.set_xlim(-1.5, right)
+            axes.tick_params(axis="x", labelsize=_SMALL)
 
 
 def _around(scores: "pd.DataFrame", code: str, languages: Sequence[str]) -> tuple["pd.Series", "pd.Series"]:
@@ -256,7 +316,7 @@ def _panels(
 
 
 def _language_axis(axes: "Axes", places: Sequence[float], codes: Sequence[str], label: str) -> None:
-    size = 5.5 if len(codes) > 60 else 7 if len(codes) > 30 else 9
+    size = _SMALL if len(codes) > 30 else 9
     axes.set_xticks(places, codes, rotation=90 if len(codes) > 15 else 0, fontsize=size)
     axes.tick_params(axis="x", length=0, pad=2, labelbottom=True)
     axes.set_xlim(min(places, default=0) - 1.5, max(places, default=0) + 1.5)

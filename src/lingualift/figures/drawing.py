@@ -30,8 +30,8 @@ def draw_figure(
     """Draw the pictures that an entry of the configuration asks for, each as ``.png`` and ``.svg``.
 
     They are named ``<system>.<benchmark>`` (direction_matrix; the colours mean the same in all of them),
-    ``<benchmark>`` (count_above), ``<benchmark>.<centre>`` (seen_unseen, per_language) or
-    ``<system>.<baseline>.<benchmark>`` (pair_heatmap).
+    ``<benchmark>`` (count_above), ``<benchmark>.<centre>`` (per_language), the same with all benchmarks of the figure
+    joined by ``+`` (seen_unseen: one picture of them all) or ``<system>.<baseline>.<benchmark>`` (pair_heatmap).
 
     Args:
         scores: as ``lingualift.tables.read_scores`` gives them.
@@ -40,7 +40,8 @@ def draw_figure(
         seen: the languages that were trained on, for ``seen_unseen``.
 
     Raises:
-        LingualiftError: there is no score of the metric, or none that a picture shows.
+        LingualiftError: there is no score of the metric, or none that a picture shows; or one picture would show two
+            scores of a system in the same direction, of two benchmarks.
     """
     chosen = scores[(scores["metric"] == figure.metric) & scores["score"].notna()]
     if chosen.empty:
@@ -60,6 +61,9 @@ def _pictures(
     if figure.kind == "direction_matrix":
         yield from _matrices(scores, figure, families)
         return
+    if figure.kind == "seen_unseen":
+        yield from _seen_unseen(scores, figure, seen)
+        return
     for benchmark in figure.benchmarks:
         rows = scores[scores["benchmark"] == benchmark]
         if absent := [system for system in figure.systems if system not in set(rows["system"])]:
@@ -78,12 +82,41 @@ def _pictures(
                 if not ((rows["source"] == centre) | (rows["target"] == centre)).any():
                     raise LingualiftError(f"no score of {figure.metric} from or into {centre} on {benchmark}")
                 options |= {"centre": centre, "title": f"{benchmark}, around {centre}"}
-                if figure.kind == "per_language":
-                    yield f"{benchmark}.{centre}", per_language(rows, systems=figure.systems, **options)
-                else:
-                    if seen is None:
-                        raise LingualiftError("seen_unseen has to know which languages were trained on")
-                    yield f"{benchmark}.{centre}", seen_unseen(rows, *figure.systems, seen=seen, **options)
+                yield f"{benchmark}.{centre}", per_language(rows, systems=figure.systems, **options)
+
+
+def _seen_unseen(
+    scores: "pd.DataFrame", figure: FigureEntry, seen: Collection[str] | None
+) -> Iterator[tuple[str, "Figure"]]:
+    """One picture a centre of all benchmarks, which share no direction: FLORES-101, say, and FLORES-200 beyond it."""
+    if seen is None:
+        raise LingualiftError("seen_unseen has to know which languages were trained on")
+    rows = scores[scores["benchmark"].isin(figure.benchmarks)]
+    for benchmark in figure.benchmarks:
+        there = set(rows.loc[rows["benchmark"] == benchmark, "system"])
+        if absent := [system for system in figure.systems if system not in there]:
+            raise LingualiftError(f"no score of {figure.metric} of {absent[0]} on {benchmark}")
+    around = rows[rows["source"].isin(figure.centre) | rows["target"].isin(figure.centre)]
+    if (twice := around.duplicated(["system", "source", "target"])).any():
+        row = around[twice].iloc[0]
+        raise LingualiftError(
+            f"{row['system']} has two scores of {row['source']}-{row['target']}, of {' and '.join(figure.benchmarks)}: "
+            "draw a figure of each, or leave the language out of one of these benchmarks"
+        )
+    for centre in figure.centre:
+        own = around[(around["source"] == centre) | (around["target"] == centre)]
+        if own.empty:
+            raise LingualiftError(f"no score of {figure.metric} from or into {centre} on {figure.benchmarks[0]}")
+        picture = seen_unseen(
+            own,
+            *figure.systems,
+            seen=seen,
+            centre=centre,
+            languages=figure.languages,
+            title=f"{' and '.join(figure.benchmarks)}, around {centre}",
+            label=_LABELS.get(figure.metric, figure.metric),
+        )
+        yield f"{'+'.join(figure.benchmarks)}.{centre}", picture
 
 
 def _matrices(

@@ -1,5 +1,6 @@
 """What all parts of a plan share: the checked configuration, and how an entry becomes the setting of a job."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +19,17 @@ class Lookups:
     def __init__(self, run: Run) -> None:
         self.run, self.configuration = run, run.configuration
         self.languages = list(run.configuration.languages)
+
+    def _facts(self, codes: Iterable[str], *facts: str) -> dict[str, dict[str, Any]]:
+        """What a job is told of its languages: some facts; what else the table says of them is not its matter."""
+        return {code: {fact: getattr(self.run.languages[code], fact) for fact in facts} for code in codes}
+
+    def _codes(self, codes: Iterable[str], column: str | None) -> dict[str, dict[str, Any]]:
+        """What a job is told that reads the files of one data set: what that calls its languages, if at all."""
+        return {
+            code: {"codes": {name: theirs for name, theirs in self.run.languages[code].codes.items() if name == column}}
+            for code in codes
+        }
 
     def _language(self, code: str) -> dict[str, Any]:
         return {**asdict(self.run.languages[code]), "codes": dict(self.run.languages[code].codes)}

@@ -6,8 +6,11 @@ from typing import Any
 
 from lingualift.configuration.corpora import DatasetsCorpus, Hub
 from lingualift.configuration.corpus_base import Corpus
+from lingualift.configuration.lexicons import Dictionary
 from lingualift.configuration.schema import Benchmark, TranslatedCorpus
 from lingualift.errors import LingualiftError
+from lingualift.files import files_below
+from lingualift.lexicon_readers import dictionary_files
 from lingualift.planning.base import plain
 from lingualift.planning.systems import SystemPlan
 
@@ -22,13 +25,31 @@ class DataPlan(SystemPlan):
         """
         entry = getattr(self.configuration, section)[name]
         if section == "dictionaries":
-            path = self.run.data / entry.path
-            return [str(path)] if path.exists() else []
+            return [str(path) for path in self._dictionary_files(entry)]
         corpus = entry.test if isinstance(entry, Benchmark) else entry
         if not isinstance(corpus, Corpus):
             return []
-        fetched = self._is_fetched(corpus)
-        return [str(path) for path in self._files(corpus) if fetched or path.exists()]
+        files = self._files(corpus)
+        if not self._is_fetched(corpus):
+            # Files, not folders: a folder's own time says nothing of what is in its files.
+            files = [file for path in files for file in files_below(path)]
+        return [str(path) for path in files]
+
+    def _dictionary_files(self, dictionary: Dictionary) -> list[Path]:
+        languages = {code: self.run.languages[code] for code in self._dictionary_languages(dictionary)}
+        try:
+            return dictionary_files(dictionary, languages=languages, data=self.run.data)
+        except LingualiftError:
+            return []
+
+    def _dictionary_languages(self, dictionary: Dictionary) -> list[str]:
+        """Those of the run's languages that a dictionary may have words of."""
+        wanted, column = dictionary.languages or self.languages, dictionary.codes
+        return [
+            code
+            for code in self.languages
+            if code in wanted and (column is None or column in self.run.languages[code].codes)
+        ]
 
     def missing_data(self) -> dict[str, list[str]]:
         """For each corpus, benchmark, dictionary and base model, what is not there."""
@@ -37,7 +58,7 @@ class DataPlan(SystemPlan):
             for name, entry in getattr(self.configuration, section).items():
                 corpus = entry.test if isinstance(entry, Benchmark) else entry
                 if isinstance(corpus, Corpus) and not self._is_fetched(corpus):
-                    files = self._files(corpus) or [self.run.data / corpus.path]
+                    files = self._files(corpus) or [self.run.data / corpus.pattern]
                     missing[f"{section}.{name}"] = [str(path) for path in files if not path.exists()]
         for name, dictionary in self.configuration.dictionaries.items():
             path = self.run.data / dictionary.path
@@ -94,7 +115,7 @@ class DataPlan(SystemPlan):
         covered = corpus.languages_covered(self.languages, self.run.languages)
         return {
             "corpus": plain(corpus),
-            "languages": {code: self._language(code) for code in covered or self.languages},
+            "languages": self._codes(covered or self.languages, corpus.codes),
             "strict": strict,
             "data": str(self.run.data),
         }
@@ -107,31 +128,53 @@ class DataPlan(SystemPlan):
         return [name for name in self.configuration.corpora if name not in self.imported_corpora()]
 
     def lexicon_settings(self, name: str) -> dict[str, Any]:
+        dictionary = self.configuration.dictionaries[name]
         return {
-            "dictionary": plain(self.configuration.dictionaries[name]),
-            "languages": {code: self._language(code) for code in self.languages},
+            "dictionary": plain(dictionary),
+            "languages": self._codes(self._dictionary_languages(dictionary), dictionary.codes),
             "data": str(self.run.data),
         }
 
     def augmentation_settings(self, name: str) -> dict[str, Any]:
         return {
             "augmentation": plain(self.configuration.augmentations[name]),
-            "languages": {code: self._language(code) for code in self.languages},
+            "languages": self._facts(self.languages, "segmentation"),
         }
+
+    def _supplement(self, name: str) -> TranslatedCorpus:
+        corpus = self.configuration.corpora[name]
+        assert isinstance(corpus, TranslatedCorpus)
+        return corpus
+
+    def _supplement_directions(self, name: str) -> list[tuple[str, str]]:
+        return [("en", code) for code in self._supplement(name).languages or self.languages if code != "en"]
+
+    def supplement_shards(self, name: str) -> int:
+        """How many jobs translate a supplement."""
+        return min(self._supplement(name).shards, len(self._supplement_directions(name)))
 
     def supplement_settings(self, name: str) -> dict[str, Any]:
-        corpus = self.configuration.corpora[name]
-        assert isinstance(corpus, TranslatedCorpus)
-        return {"corpus": plain(corpus), "languages": self.languages, **self._system(corpus.system)}
+        """What determines which sentences a supplement takes; how many jobs translate them does not."""
+        return {"corpus": plain(self._supplement(name).model_copy(update={"shards": 1})), "languages": self.languages}
 
     def supplement_inputs(self, name: str) -> dict[str, Any]:
-        corpus = self.configuration.corpora[name]
-        assert isinstance(corpus, TranslatedCorpus)
-        return {
-            "corpora": [f"corpora/{other}" for other in corpus.of],
-            "english": f"corpora/{corpus.source}",
-            **self.system_inputs(corpus.system),
-        }
+        corpus = self._supplement(name)
+        return {"corpora": [f"corpora/{other}" for other in corpus.of], "english": f"corpora/{corpus.source}"}
+
+    def supplement_hypotheses(self, name: str) -> list[str]:
+        """The files of a supplement's translations."""
+        return [f"supplements/{name}/{shard}.jsonl" for shard in range(self.supplement_shards(name))]
+
+    def supplement_shard_settings(self, name: str, shard: int) -> dict[str, Any]:
+        """What determines the translations of a shard of a supplement's languages."""
+        mine = self._supplement_directions(name)[shard :: self.supplement_shards(name)]
+        codes = ["en", *(code for _, code in mine)]
+        system = self._system(self._supplement(name).system, [code for code in self.languages if code in codes])
+        return {**self.supplement_settings(name), "translate": {**system, "directions": ["-".join(it) for it in mine]}}
+
+    def supplement_shard_inputs(self, name: str, shard: int) -> dict[str, Any]:
+        mine = self._supplement_directions(name)[shard :: self.supplement_shards(name)]
+        return {**self.supplement_inputs(name), **self.system_inputs(self._supplement(name).system, mine)}
 
     def mixture_sources(self, name: str) -> list[str]:
         """The corpus folders of a mixture, each once, in the order of its components."""

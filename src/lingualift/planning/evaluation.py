@@ -37,9 +37,10 @@ class EvaluationPlan(SystemPlan):
     def language_settings(self, system: str, benchmark: str) -> dict[str, Any]:
         """The rates of detected languages that any table or figure asks of a system on a benchmark."""
         codes = self.configuration.benchmarks[benchmark].test.languages_covered(self.languages, self.run.languages)
+        facts, names = self._facts(codes, "name", "iso639_3"), self._codes(codes, "langdetect")
         return {
             **self._scored(system, benchmark, OffTarget),
-            "languages": {code: self._language(code) for code in codes},
+            "languages": {code: facts[code] | names[code] for code in codes},
         }
 
     def _scored(self, system: str, benchmark: str, kind: type[_Kind]) -> dict[str, Any]:
@@ -123,7 +124,8 @@ class EvaluationPlan(SystemPlan):
             return [f"published/{system}.csv"] if entry.benchmark == benchmark else []
         place = f"{system}/{benchmark}.csv"
         found = []
-        if self._of_kind(metrics, Metric) or set(metrics) & set(RATES):
+        # The rates stand beside every score: COMET alone cannot see a source that was copied.
+        if self._of_kind(metrics, Metric) or self._of_kind(metrics, Comet) or set(metrics) & set(RATES):
             found.append(f"scores/{place}")
         if self._of_kind(metrics, OffTarget):
             found.append(f"off_target/{place}")

@@ -1,9 +1,12 @@
 """Models and their tokenizers: the files and settings of their jobs."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lingualift.configuration.models import OPERATIONAL
+from lingualift.errors import LingualiftError
 from lingualift.planning.base import Lookups, plain
 
 
@@ -77,20 +80,35 @@ class ModelPlan(Lookups):
             "recipe": {key: value for key, value in recipe.items() if key not in OPERATIONAL},
         }
 
-    def training_resources(self, name: str, *, gpus: bool) -> dict[str, Any]:
+    def training_resources(
+        self, name: str, *, gpus: bool, given: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any]:
         """What a training asks of SLURM's plugin beside memory and time, from its recipe's nodes and devices.
 
-        On one node nothing but its GPUs: the job is then wrapped in ``srun`` by the plugin. On several, the training
-        calls ``srun`` itself, once a node (``mpi`` says so), and GPUs are asked for by ``gres``: ``gpu`` and ``tasks``
-        together give flags that contradict each other.
+        ``gpu`` counts all its GPUs, of all nodes: the run holds no more of them than the profile allows. On one node
+        that is all: the job is then wrapped in ``srun`` by the plugin. On several, the training calls ``srun`` itself,
+        once a node (``mpi`` says so), and the GPUs of a node are asked for beside, by the same type: SLURM refuses
+        typed and untyped ones in one job.
 
         Args:
             gpus: whether jobs ask for GPUs at all.
+            given: what the profile sets for trainings: ``gpu_model``, the type; or ``gres``, in place of all of this,
+                for clusters that know nothing else.
+
+        Raises:
+            LingualiftError: both ``gpu_model`` and ``gres``.
         """
         model = self.configuration.models[name]
         assert model.stage is not None
         recipe = self.configuration.recipes[model.stage.recipe]
-        if recipe.nodes == 1:
-            return {"gpu": recipe.devices if gpus else 0}
-        several: dict[str, Any] = {"mpi": "srun", "tasks": recipe.nodes, "slurm_extra": "--ntasks-per-node=1"}
-        return several | ({"gres": f"gpu:{recipe.devices}", "tasks_per_gpu": 0} if gpus else {})
+        kind, gres = given.get("gpu_model"), given.get("gres")
+        if kind and gres:
+            raise LingualiftError(f"train_model: gpu_model ({kind}) or gres ({gres}) in the profile, not both")
+        several: dict[str, Any] = {}
+        if recipe.nodes > 1:
+            each = f" --gpus-per-node={kind + ':' if kind else ''}{recipe.devices}" if gpus and not gres else ""
+            several = {"mpi": "srun", "tasks": recipe.nodes, "slurm_extra": f"--ntasks-per-node=1{each}"}
+            if gpus:
+                # None: `tasks` would else be taken for tasks of a GPU.
+                several["tasks_per_gpu"] = 0
+        return several | ({} if gres else {"gpu": recipe.nodes * recipe.devices if gpus else 0})

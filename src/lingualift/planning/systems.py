@@ -1,10 +1,11 @@
 """Systems on benchmarks: the files and settings of translation, whatever the kind of system."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lingualift.configuration.loading import Run
+from lingualift.configuration.schema import TranslatedCorpus
 from lingualift.configuration.systems import (
     FAMILIES,
     SERVICE,
@@ -21,6 +22,7 @@ from lingualift.errors import LingualiftError
 from lingualift.planning.base import plain
 from lingualift.planning.models import ModelPlan
 from lingualift.sequence_models import codes_in, detect_family
+from lingualift.translation import names_of
 
 Direction = tuple[str, str]
 _NODE = (CausalModel, TranslationModel)
@@ -148,8 +150,11 @@ class SystemPlan(ModelPlan):
         """For each system and benchmark that a table or figure shows: what is left out of its directions, in words.
 
         Raises:
-            LingualiftError: all are, or a translation model's folder is broken.
+            LingualiftError: all are, a supplement asks a system for a language that it lacks, or a translation model's
+                folder is broken.
         """
+        if mistakes := list(self._impossible_supplements()):
+            raise LingualiftError("\n".join(mistakes))
         entries = (*self.configuration.tables.values(), *self.configuration.figures.values())
         shown = dict.fromkeys((s, b) for entry in entries for s in entry.systems for b in entry.benchmarks)
         said: dict[str, str] = {}
@@ -164,6 +169,20 @@ class SystemPlan(ModelPlan):
                     f"{len(out)} direction(s) left out ({why}), the first {out[0]}"
                 )
         return said
+
+    def _impossible_supplements(self) -> Iterator[str]:
+        """Translated corpora with languages that their system cannot translate into: that would be found out late."""
+        for name, corpus in self.configuration.corpora.items():
+            if not isinstance(corpus, TranslatedCorpus):
+                continue
+            wanted = [("en", code) for code in corpus.languages or self.languages if code != "en"]
+            can = self._possible(corpus.system, wanted)
+            if lacking := [code for _, code in wanted if ("en", code) not in can]:
+                what = "code" if self._is_coded(corpus.system) else "model"
+                yield (
+                    f"corpora.{name}.system: {corpus.system!r} has no {what} for {', '.join(lacking)}: give the "
+                    "languages that it is to translate into as `languages`, with en"
+                )
 
     def _is_coded(self, name: str) -> bool:
         base = self._base(name)
@@ -202,6 +221,11 @@ class SystemPlan(ModelPlan):
             )
         return [f"hypotheses/{system}/{benchmark}/{shard}.jsonl" for shard in range(shards)]
 
+    def _languages_of(self, directions: Iterable[Direction], *more: str) -> list[str]:
+        """The languages of some directions, and some more: a job is told of no others, whose change would rerun it."""
+        used = {*more, *(code for pair in directions for code in pair)}
+        return [code for code in self.languages if code in used]
+
     def _shard(self, system: str, benchmark: str, shard: int) -> list[Direction]:
         return shard_of(self.translated_directions(system, benchmark), shard, self.shards(benchmark, system))
 
@@ -211,9 +235,16 @@ class SystemPlan(ModelPlan):
         mine = self._shard(system, benchmark, shard)
         if isinstance(entry, HypothesisFiles):
             files = {"-".join(pair): str(self._file_of(entry, pair)) for pair in mine}
-            return {"files": files, "by_direction": entry.by_direction, "languages": self.languages, "limit": limit}
+            languages = self._languages_of(mine)
+            return {"files": files, "by_direction": entry.by_direction, "languages": languages, "limit": limit}
         pivot = {"pivot": entry.pivot} if isinstance(entry, Pivot) else {}
-        return {**self._system(self.base_system(system)), **pivot, "directions": _named(mine), "limit": limit}
+        languages = self._languages_of(mine, *pivot.values())
+        return {
+            **self._system(self.base_system(system), languages),
+            **pivot,
+            "directions": _named(mine),
+            "limit": limit,
+        }
 
     def translation_inputs(self, system: str, benchmark: str, shard: int) -> dict[str, Any]:
         """What a shard is made from beside the benchmark: models, files, the first legs of a pivot."""
@@ -242,8 +273,8 @@ class SystemPlan(ModelPlan):
         sources = self._pivoted_sources(system, benchmark)
         mine = set(sources[shard :: min(self.configuration.benchmarks[benchmark].shards, len(sources))])
         directions = [pair for pair in self.translated_directions(system, benchmark) if pair[0] in mine]
-        limit = self.configuration.benchmarks[benchmark].limit
-        return {**self._system(base), "pivot": pivot, "directions": _named(directions), "limit": limit}
+        limit, languages = self.configuration.benchmarks[benchmark].limit, self._languages_of(directions, pivot)
+        return {**self._system(base, languages), "pivot": pivot, "directions": _named(directions), "limit": limit}
 
     def leg_inputs(self, base: str, pivot: str, benchmark: str) -> dict[str, Any]:
         """The models that a shard of first legs needs."""
@@ -274,9 +305,9 @@ class SystemPlan(ModelPlan):
             return {"translators": _there([self.run.data / system.translator])}
         return {}
 
-    def _system(self, name: str) -> dict[str, Any]:
-        """What determines the answers of a system that translates."""
-        system = self.configuration.systems[name]
+    def _system(self, name: str, languages: Sequence[str] | None = None) -> dict[str, Any]:
+        """What determines the answers of a system that translates between some languages, by default all of the run."""
+        system, languages = self.configuration.systems[name], languages or self.languages
         if isinstance(system, TranslationModel):
             family = self._family(name)
             prompt = self.run.prompts.get(system.prompt_name(family)) if family else None
@@ -285,8 +316,8 @@ class SystemPlan(ModelPlan):
                 "family": family,
                 "column": system.column(family) if family else "",
                 "prompt": plain(prompt) if prompt else None,
-                "names": self._model_codes(name),
-                "languages": self.languages,
+                "names": names_of(self._model_codes(name), languages),
+                "languages": languages,
             }
         entry = plain(system)
         if isinstance(system, CausalModel):
@@ -295,7 +326,7 @@ class SystemPlan(ModelPlan):
         return {
             "system": {key: value for key, value in entry.items() if key not in SERVICE},
             "prompt": plain(self.run.prompts[system.prompt]),
-            "names": {code: self.run.languages[code].name for code in self.languages},
+            "names": {code: self.run.languages[code].name for code in languages},
         }
 
     def _model_codes(self, name: str) -> Mapping[str, str]:

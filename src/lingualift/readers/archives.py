@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lingualift.errors import InputError
-from lingualift.files import BROKEN_ARCHIVE
+from lingualift.files import BROKEN_ARCHIVE, broken_archive
 
 
 @contextlib.contextmanager
@@ -23,4 +23,4 @@ def broken_file_errors(path: Path, line: Callable[[], int]) -> Iterator[None]:
     except InputError:
         raise
     except (*BROKEN_ARCHIVE, pa.ArrowInvalid) as error:
-        raise InputError(path, f"cannot be read on, broken or cut short: {error}", line=line()) from error
+        raise broken_archive(path, error, line=line()) from error

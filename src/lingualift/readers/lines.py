@@ -60,8 +60,7 @@ class LineStream:
         return pa.Array.from_buffers(pa.large_binary(), len(taken) - 1, buffers)
 
     def _read(self) -> None:
-        with broken_file_errors(self.path, lambda: self.line + len(self._bounds)):
-            block = self._file.read(self._block_bytes)
+        block = self._block()
         rest = self._data[self._bounds[0] :]
         if not self.line and not rest:
             block = block.removeprefix(codecs.BOM_UTF8)
@@ -72,6 +71,17 @@ class LineStream:
         if self._ended and len(self._data) > (ends[-1] if len(ends) else 0):
             ends = np.append(ends, len(self._data))
         self._bounds = np.concatenate([[0], ends]).astype(np.int64)
+
+    def _block(self) -> bytes:
+        """The next bytes; fewer than a block only at the end."""
+        block = bytearray()
+        with broken_file_errors(self.path, lambda: self.line + len(self._bounds) + block.count(b"\n")):
+            # read() would throw away what it has when it fails, and with it the line.
+            while missing := self._block_bytes - len(block):
+                if not (piece := self._file.read1(missing)):
+                    break
+                block += piece
+        return bytes(block)
 
 
 def read_lines(files: Sequence[Path]) -> Iterator[Batch]:
@@ -100,7 +110,8 @@ def read_in_step(files: Sequence[Path]) -> Iterator[Batch]:
             shortest = min(range(len(files)), key=lambda index: len(columns[index]))
             longest = max(range(len(files)), key=lambda index: len(columns[index]))
             if len(columns[shortest]) < len(columns[longest]):
-                line = streams[shortest].line
+                # An empty file ends on its first line.
+                line = max(streams[shortest].line, 1)
                 raise InputError(files[shortest], f"ends here, but {files[longest]} goes on: not aligned", line=line)
             if not len(columns[0]):
                 return

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lingualift.errors import InputError
-from lingualift.files import open_bytes, read_json
+from lingualift.files import open_bytes, read_bytes
 from lingualift.readers.archives import broken_file_errors
 from lingualift.readers.batches import BATCH_ROWS, NO_FIELD, NOT_A_PAIR, Batch
 from lingualift.readers.lines import LineStream
@@ -116,11 +116,10 @@ def _units(path: Path, languages: Sequence[str | int]) -> Iterator[tuple[int, di
 
 def _json_records(path: Path) -> Iterator[tuple[int, Any]]:
     with open_bytes(path) as file, broken_file_errors(path, lambda: 1):
-        start = file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")
+        # Not read(), which fails where fewer can be had: that is for the reader of all to say, with the line.
+        start = file.read1(256).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"["):
-        with broken_file_errors(path, lambda: 1):
-            records = read_json(path)
-        yield from enumerate(records, 1)
+        yield from enumerate(_parse_array(read_bytes(path), path), 1)
         return
     with LineStream(path) as stream:
         while len(lines := stream.take(BATCH_ROWS)):
@@ -128,6 +127,18 @@ def _json_records(path: Path) -> Iterator[tuple[int, Any]]:
             for number, line in enumerate(lines.to_pylist(), first):
                 if line.strip():
                     yield number, _parse(line, path, number)
+
+
+def _parse_array(content: bytes, path: Path) -> Any:
+    """The records of an array; a string with a byte that is no UTF-8 comes out as one that cannot be encoded."""
+    try:
+        try:
+            return json.loads(content)
+        except UnicodeDecodeError:
+            # Some bad records, not a broken file.
+            return json.loads(content.decode("utf-8-sig", errors="surrogateescape"))
+    except json.JSONDecodeError as error:
+        raise InputError(path, f"not JSON: {error.msg}", line=error.lineno) from error
 
 
 def _parse(line: bytes, path: Path, number: int) -> Any:

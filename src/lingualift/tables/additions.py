@@ -62,8 +62,9 @@ def add_significance(table: ScoreTable, significance: "pd.DataFrame", entry: Tab
     for (metric, system, baseline), rows in compared.groupby(["metric", "system", "baseline"], sort=False):
         won, lost = int((rows["outcome"] > 0).sum()), int((rows["outcome"] < 0).sum())
         tied = len(rows) - won - lost
+        directions = "direction" if won == 1 else "directions"
         notes.append(
-            f"{metric}, {system} against {baseline}: {won} directions won, {tied} tied, {lost} lost (p < {LEVEL})"
+            f"{metric}, {system} against {baseline}: {won} {directions} won, {tied} tied, {lost} lost (p < {LEVEL})"
         )
     marks = table.marks
     if entry.layout == "directions":

@@ -123,7 +123,7 @@ def centre_table(
     around = around_centres(chosen, centre, languages, resource)
     averaged = comparable(around, levels)
     frame = spread(averaged, levels, systems, metrics)
-    notes = signatures(chosen, metrics) + shortfalls(around, averaged, levels)
+    notes = signatures(chosen, metrics) + shortfalls(around, averaged, levels, systems)
     return ScoreTable(frame, notes, caption, rows=directions_of(averaged, levels))
 
 
@@ -154,7 +154,7 @@ def benchmark_table(
         around = _within(chosen, languages).assign(direction="all")
     averaged = comparable(around, ["direction"])
     frame = spread(averaged, ["direction"], systems, metrics, keep_benchmark=True)
-    notes = signatures(chosen, metrics) + shortfalls(around, averaged, ["direction"])
+    notes = signatures(chosen, metrics) + shortfalls(around, averaged, ["direction"], systems)
     return ScoreTable(frame, notes, caption, rows=directions_of(averaged, ["direction"]))
 
 
@@ -247,7 +247,11 @@ def pivot_table(
     frame = frame[sources]
     frame.columns = pd.MultiIndex.from_tuples(names, names=["system", "metric"])
     compared = {name: metric for (_, name), (_, metric) in zip(names, sources, strict=True)}
-    notes = (*signatures(chosen, metrics), *_unpivoted(averaged, through), *shortfalls(around, averaged, ["direction"]))
+    notes = (
+        *signatures(chosen, metrics),
+        *_unpivoted(averaged, through),
+        *shortfalls(around, averaged, ["direction"], systems),
+    )
     return ScoreTable(frame, notes, caption, compared=compared, rows=directions_of(averaged, ["direction"]))
 
 

@@ -118,36 +118,50 @@ def _standing(rows: "pd.DataFrame", cells: Sequence[str]) -> "pd.DataFrame":
     return rows[2 * own >= own.groupby([rows[name] for name in cells], observed=True).transform("max")]
 
 
-def shortfalls(rows: "pd.DataFrame", averaged: "pd.DataFrame", levels: Sequence[str]) -> tuple[str, ...]:
-    """Notes for averages over fewer directions than the system with the most has: how many, and who lacks some.
+def shortfalls(
+    rows: "pd.DataFrame", averaged: "pd.DataFrame", levels: Sequence[str], systems: Sequence[str]
+) -> tuple[str, ...]:
+    """Notes for averages over fewer directions than the system with the most has, and for systems without an average.
 
     Args:
         rows: all scores.
         averaged: what ``comparable`` leaves of them.
+        systems: those of the table.
     """
     cells = ["benchmark", "metric", *levels]
     standing = _standing(rows, cells)
-    sizes = standing.groupby([*cells, "system"], observed=True).size()
-    whole = sizes.groupby(level=cells, observed=True).max()
-    union = _num_directions(standing, cells)
-    left = _num_directions(averaged, cells).reindex(whole.index, fill_value=0)
-    short: dict[tuple[str, ...], list[str]] = {}
-    for (*cell, system), size in sizes.items():
-        if left[tuple(cell)] < whole[tuple(cell)] and size < union[tuple(cell)]:
-            short.setdefault(tuple(cell), []).append(system)
-    num_rows = whole.groupby(level=["benchmark", "metric"], observed=True).size()
-    rows_of: dict[tuple[str, str, tuple[str, ...]], dict[str, str]] = {}
-    for cell, systems in short.items():
-        row = " ".join(map(str, cell[2:]))
-        rows_of.setdefault((cell[0], cell[1], tuple(systems)), {})[row] = f"{left[cell]} of {whole[cell]}"
-    # Metrics that the same is said of stand in one line.
+    sizes = rows.groupby([*cells, "system"], observed=True).size().to_dict()
+    whole = standing.groupby([*cells, "system"], observed=True).size().groupby(level=cells, observed=True).max()
+    union = _num_directions(standing, cells).to_dict()
+    left = _num_directions(averaged, cells).reindex(whole.index, fill_value=0).to_dict()
+    # (benchmark, metric, systems) → row of the table → how many directions.
+    short: dict[tuple[str, str, str], dict[str, str]] = {}
+    empty: dict[tuple[str, str, str], dict[str, str]] = {}
+    for cell, most in whole.items():
+        row, numbers = " ".join(map(str, cell[2:])), {name: sizes.get((*cell, name), 0) for name in systems}
+        few = [name for name, size in numbers.items() if 2 * size < most]
+        for name in few:
+            empty.setdefault((*cell[:2], name), {})[row] = f"{numbers[name]} of {most}"
+        lacking = [name for name, size in numbers.items() if size < union[cell] and name not in few]
+        if lacking and left[cell] < most:
+            short.setdefault((*cell[:2], ", ".join(lacking)), {})[row] = f"{left[cell]} of {most}"
+    num_rows = whole.groupby(level=["benchmark", "metric"], observed=True).size().to_dict()
+    return (
+        *_by_metric(short, num_rows, "averages leave out directions without a score of {}"),
+        *_by_metric(empty, num_rows, "no average of {}, with scores of less than half of the directions"),
+    )
+
+
+def _by_metric(
+    said: Mapping[tuple[str, str, str], Mapping[str, str]], num_rows: Mapping[tuple[str, str], int], words: str
+) -> tuple[str, ...]:
+    """Lines of what is said of some systems, row by row; metrics that the same is said of stand in one."""
     metrics_of: dict[tuple[str, str, str], list[str]] = {}
-    for (benchmark, metric, systems), named in rows_of.items():
-        metrics_of.setdefault((benchmark, ", ".join(systems), by_row(named, num_rows[benchmark, metric])), []).append(
-            metric
-        )
+    for (benchmark, metric, systems), named in said.items():
+        key = (benchmark, systems, by_row(named, num_rows[benchmark, metric]))
+        metrics_of.setdefault(key, []).append(metric)
     return tuple(
-        f"{benchmark}, {', '.join(metrics)}: averages leave out directions without a score of {systems}: {named}"
+        f"{benchmark}, {', '.join(metrics)}: {words.format(systems)}: {named}"
         for (benchmark, systems, named), metrics in metrics_of.items()
     )
 

@@ -1,12 +1,11 @@
 """Translating into a store that goes on where it was killed."""
 
 import json
-import multiprocessing
 import os
 import random
 import resource
 import shutil
-import signal
+from functools import partial
 from pathlib import Path
 
 import making
@@ -14,6 +13,7 @@ import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
+from killing import Fuse
 
 from lingualift import stores
 from lingualift.configuration.prompts import Prompt
@@ -247,37 +247,22 @@ def test_ten_kills_leave_the_translations_of_an_unbroken_run(tmp_path, tokenizer
     Directions are shared out anew behind each kill.
     """
     expected = _translate(tmp_path / "whole", tokenizer, Echo()).read_bytes()
-    left = [10**9]
-
-    def dying(plain):
-        def wrapper(*given):
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return plain(*given)
-
-        return wrapper
-
-    monkeypatch.setattr(HypothesisStore, "_line", dying(HypothesisStore._line))
-    monkeypatch.setattr(os, "fsync", dying(os.fsync))
-    monkeypatch.setattr(stores, "_line_at", dying(stores._line_at))
+    fuse = Fuse(monkeypatch)
+    fuse.lay(HypothesisStore, "_line")
+    fuse.lay(os, "fsync")
+    fuse.lay(stores, "_line_at")
     rng, kills, sizes = random.Random(11), 0, set()
     while kills < 10:
-        left[0] = rng.randrange(40)
         mine = shard_of(DIRECTIONS, kills % 2, 1 + kills % 2)
-        process = multiprocessing.get_context("fork").Process(
-            target=_translate, args=(tmp_path / "killed", tokenizer, Echo()), kwargs={"directions": mine}
+        killed = fuse.kills(
+            partial(_translate, tmp_path / "killed", tokenizer, Echo(), directions=mine), after=rng.randrange(40)
         )
-        process.start()
-        process.join()
-        assert process.exitcode in (0, -signal.SIGKILL)
-        kills += process.exitcode == -signal.SIGKILL
+        kills += killed
         sizes.add(sum(path.stat().st_size for path in tmp_path.glob("killed/state/*/*.jsonl")))
-        if process.exitcode == 0:
+        if not killed:
             shutil.rmtree(tmp_path / "killed/state")
     # Each went on from what another had kept.
     assert len(sizes) > 5
-    left[0] = 10**9
     assert _translate(tmp_path / "killed", tokenizer, Echo()).read_bytes() == expected
     assert list((tmp_path / "killed").glob(".*")) == []
 

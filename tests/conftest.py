@@ -17,9 +17,10 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def root_log_level() -> Iterator[None]:
-    """What a job or a library makes of the root logger's level ends with its test."""
+def logging_as_before() -> Iterator[None]:
+    """What a job, a benchmark or a library makes of the root logger ends with its test."""
     root = logging.getLogger()
-    level = root.level
+    level, disabled = root.level, root.manager.disable
     yield
     root.setLevel(level)
+    logging.disable(disabled)

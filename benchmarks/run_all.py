@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Those that read the sample data, and the one that makes its own.
 _WITH_DATA = ("word_replacement", "lexicon", "packing", "training", "translation", "spbleu", "comet_scores")
-_WITHOUT = ("training_speed", "memory", "tables", "dry_run")
+_WITHOUT = ("training_speed", "scaling", "memory", "tables", "dry_run")
 
 
 def main() -> None:

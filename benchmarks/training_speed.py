@@ -130,7 +130,7 @@ def train_side(folder: str, model: str, side: str, steps: int, compiled: bool, p
     sides = {"ours": _ours, "plain loop": _plain_loop, "Trainer": _trainer}
     speed, loss = sides[side](Path(folder), model, steps, gpu or compiled, gpu)
     peak = _peak(peak) if gpu else None
-    work = of_scratch(_scratch(model)).training_flops(MODELS[model][-2])
+    work = of_scratch(scratch_of(model)).training_flops(MODELS[model][-2])
     return {
         "tokens_per_second": speed,
         "mfu": speed * work / peak if peak else None,
@@ -157,9 +157,9 @@ def _ours(folder: Path, model: str, steps: int, compiled: bool, gpu: bool) -> tu
         out = Path(work) / "model"
         train(
             blocks=folder / "packed",
-            tokenizer=_tokenizer(model),
+            tokenizer=tokenizer_of(model),
             recipe=recipe,
-            scratch=_scratch(model),
+            scratch=scratch_of(model),
             out=out,
             state=Path(work) / "state",
             seed=SEED,
@@ -177,7 +177,7 @@ def _plain_loop(folder: Path, model: str, steps: int, compiled: bool, gpu: bool)
     *_, block, batch = MODELS[model]
     device = "cuda" if gpu else "cpu"
     data = PackedBlocks(folder / "packed", batch=batch, seed=SEED)
-    net = scratch_model(_scratch(model), _tokenizer(model), seed=SEED).to(device).train()
+    net = scratch_model(scratch_of(model), tokenizer_of(model), seed=SEED).to(device).train()
     net.config.use_cache = False
     net.set_attn_implementation("sdpa")
     run = torch.compile(net) if compiled else net
@@ -210,7 +210,7 @@ def _trainer(folder: Path, model: str, steps: int, compiled: bool, gpu: bool) ->
     # As many entries as hold the tokens of a packed step, on average.
     rows = max(1, round(batch * block / (sum(map(len, entries)) / len(entries))))
     examples = [{"input_ids": entry.tolist(), "labels": entry.tolist()} for entry in entries]
-    net = scratch_model(_scratch(model), _tokenizer(model), seed=SEED)
+    net = scratch_model(scratch_of(model), tokenizer_of(model), seed=SEED)
     net.config.use_cache = False
 
     class Clock(TrainerCallback):
@@ -239,7 +239,7 @@ def _trainer(folder: Path, model: str, steps: int, compiled: bool, gpu: bool) ->
             report_to=[],
             disable_tqdm=True,
         )
-        collator = DataCollatorForSeq2Seq(_tokenizer(model), padding=True)
+        collator = DataCollatorForSeq2Seq(tokenizer_of(model), padding=True)
         trainer = Trainer(model=net, args=arguments, train_dataset=examples, data_collator=collator)
         trainer.add_callback(Clock())
         trainer.train()
@@ -249,7 +249,7 @@ def _trainer(folder: Path, model: str, steps: int, compiled: bool, gpu: bool) ->
     return tokens / statistics.median(seconds), losses[-1]
 
 
-def _scratch(model: str) -> Any:
+def scratch_of(model: str) -> Any:
     from lingualift.configuration.models import Scratch
 
     hidden, layers, heads, intermediate, vocabulary, block, _ = MODELS[model]
@@ -258,7 +258,7 @@ def _scratch(model: str) -> Any:
     )
 
 
-def _tokenizer(model: str) -> Any:
+def tokenizer_of(model: str) -> Any:
     """A tokenizer of as many words as the model has tokens."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast

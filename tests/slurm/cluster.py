@@ -57,7 +57,8 @@ ReturnToService=2
 # The nodes are believed what they say of themselves.
 SlurmdParameters=config_overrides
 SlurmdTimeout={node_timeout}
-KillWait=5
+# Seconds between SIGTERM and SIGKILL: for a checkpoint.
+KillWait=20
 # Finished jobs can be asked about for an hour.
 MinJobAge=3600
 JobRequeue=1
@@ -189,13 +190,19 @@ class Cluster:
         lines = self.run("scontrol", "--oneliner", "show", "job", check=False, timeout=20).splitlines()
         return [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in lines if "JobId=" in line]
 
+    def job(self, number: str) -> dict[str, str]:
+        """One of them."""
+        return next(job for job in self.jobs() if job["JobId"] == number)
+
     def requeue(self, job: str) -> None:
         """Do to a running job what preemption does, without the two minutes that SLURM lets it wait behind that."""
         self.run("scontrol", "requeue", job)
         self.start_now(job)
 
     def start_now(self, job: str) -> None:
-        """Let a requeued job start as soon as there is room."""
+        """Let a requeued job start as soon as it has ended and there is room."""
+        # Told while it still ends, it would wait its two minutes.
+        self._wait(lambda: self.job(job)["JobState"] == "PENDING", f"job {job}")
         self.run("scontrol", "update", f"jobid={job}", "starttime=now")
 
     def _spawn(self, name: str, command: list[str]) -> None:
@@ -210,7 +217,9 @@ class Cluster:
         while not ready():
             dead = [name for name, process in self.processes.items() if process.poll() is not None]
             if dead or time.monotonic() > end:
-                raise RuntimeError(f"{what} did not come up (ended: {', '.join(dead) or 'none'})\n{self._logs()}")
+                raise RuntimeError(
+                    f"{what}: not within {seconds} s (ended: {', '.join(dead) or 'none'})\n{self._logs()}"
+                )
             time.sleep(0.2)
 
     def _logs(self) -> str:

@@ -250,6 +250,7 @@ def _trainer(folder: Path, model: str, steps: int, compiled: bool, gpu: bool) ->
 
 
 def scratch_of(model: str) -> Any:
+    """The shape of one of ``MODELS``."""
     from lingualift.configuration.models import Scratch
 
     hidden, layers, heads, intermediate, vocabulary, block, _ = MODELS[model]

@@ -40,7 +40,7 @@ rule import_benchmark:
     params:
         settings=lambda wildcards: plan.benchmark_settings(wildcards.benchmark),
         state=f"{RESULTS}/state/benchmarks/{{benchmark}}",
-        version=version("import_corpus"),
+        version=version("import_benchmark"),
     message:
         "Importing benchmark {wildcards.benchmark}"
     script:

@@ -3,10 +3,9 @@
 
 import lingualift.public_sets as public_sets
 
+SETS = os.path.relpath(f"{workflow.basedir}/config/public_sets.yaml")
 try:
-    PUBLIC_SETS = public_sets.read_public_sets(
-        os.path.relpath(f"{workflow.basedir}/config/public_sets.yaml")
-    )
+    PUBLIC_SETS = public_sets.read_public_sets(SETS)
 except LingualiftError as error:
     raise WorkflowError(str(error)) from None
 
@@ -17,7 +16,7 @@ localrules:
     fetch_public_set,
 
 
-# Shared by all runs on the same data folder.
+# Shared by all runs on the same data folder, so that nothing of a run is a parameter.
 rule fetch_dataset:
     output:
         folder=directory(f"{DATA}/{{fetched_dataset}}"),
@@ -33,7 +32,7 @@ rule fetch_dataset:
         settings=lambda wildcards: plan.fetched_dataset_settings(
             wildcards.fetched_dataset
         ),
-        state=f"{RESULTS}/state/fetched/datasets/{{fetched_dataset}}",
+        state="results/state/fetched/datasets/{fetched_dataset}",
         version=version("fetch_dataset"),
     message:
         "Downloading data set {wildcards.fetched_dataset}"
@@ -41,6 +40,7 @@ rule fetch_dataset:
         "../workflow/scripts/fetch_dataset.py"
 
 
+# Of one run, as all models are.
 rule fetch_model:
     output:
         folder=directory("<results>/models/{fetched_model}"),
@@ -77,10 +77,12 @@ rule fetch_public_set:
     resources:
         mem_mb=growing(1000),
         runtime=growing(240),
+    # Nothing here depends on the run, nor on what is only said of a set: a set is not made again for another run.
     params:
         settings=lambda wildcards: PUBLIC_SETS[wildcards.public_set].settings(),
+        sets=SETS,
         checksums=os.path.relpath(f"{workflow.basedir}/config/checksums.tsv"),
-        state=f"{RESULTS}/state/fetched/public_sets/{{public_set}}",
+        state="results/state/fetched/public_sets/{public_set}",
         version=public_sets.VERSION,
     message:
         "Downloading {wildcards.public_set}"

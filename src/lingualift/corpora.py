@@ -54,7 +54,8 @@ def import_corpus(
         data: the folder that the corpus' path starts from.
         work: a folder of this corpus alone, on the same file system as ``out`` if linking is to save a copy.
         workers: how many tables to read at a time.
-        strict: for benchmarks: a bad row is an error and none is dropped.
+        strict: for benchmarks: a bad row is an error and none is dropped; text stays as it was published, but for white
+            space at both ends, where that of corpora is put into NFC.
         version: the stage's; what another version left in ``work`` is not gone on with.
 
     Raises:
@@ -171,7 +172,13 @@ class _Account:
         """The good rows of a batch; of a multi-way one all rows, their bad cells null."""
         self.read += len(batch)
         columns = [
-            clean(column, null_reason=batch.null_reason, max_characters=self.max_characters, missing=batch.missing)
+            clean(
+                column,
+                null_reason=batch.null_reason,
+                max_characters=self.max_characters,
+                missing=batch.missing,
+                normalise=not self.strict,
+            )
             for column in batch.columns
         ]
         if self.instructions:

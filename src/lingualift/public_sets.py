@@ -34,7 +34,7 @@ from lingualift import __version__
 from lingualift.configuration.base import NAME_PATTERN, Entry
 from lingualift.configuration.loading import read_yaml
 from lingualift.errors import InputError, LingualiftError
-from lingualift.files import BROKEN_ARCHIVE, atomic_path, checksum, remove
+from lingualift.files import BROKEN_ARCHIVE, atomic_path, checksum, files_below, read_json, remove
 from lingualift.manifests import Manifest
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ _TRIES = 4
 _TIMEOUT = 60  # seconds without a byte
 _LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _PIECE = 1 << 20
+# A second copy of a set's manifest: Snakemake, whose output the first is, removes that one before it is made again.
+_RECORD = ".fetched.json"
 _BROKEN = (*BROKEN_ARCHIVE, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 _CHECKSUM = r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$"
@@ -92,7 +94,7 @@ class PublicSet(Entry):
 
     def settings(self) -> dict[str, Any]:
         """What determines the folder, JSON-like, for the parameters of the rule."""
-        return self.model_dump(mode="json", exclude_defaults=True, exclude={"about"})
+        return self.model_dump(mode="json", exclude_defaults=True, exclude={"about", "licence", "reader"})
 
 
 def read_public_sets(path: str | Path) -> dict[str, PublicSet]:
@@ -135,8 +137,11 @@ def read_checksums(path: str | Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-def fetch_public_set(entry: PublicSet, *, checksums: Path, state: Path, out: Path) -> Manifest:
+def fetch_public_set(entry: PublicSet, *, checksums: Path, state: Path, out: Path) -> None:
     """Download the files of a set, check them, unpack them where they are archives, and write ``manifest.json``.
+
+    A folder that was fetched so before, and whose files are still those that came, is whole: nothing is downloaded,
+    and its manifest is put back if that is gone.
 
     Args:
         checksums: the table of what every file has to be; files that it lacks are added when all of the set is there.
@@ -145,16 +150,21 @@ def fetch_public_set(entry: PublicSet, *, checksums: Path, state: Path, out: Pat
 
     Raises:
         LingualiftError: a file cannot be had, is not what its checksum says, or is an archive that is broken or
-            would write outside of the folder; or ``out`` holds something. Then nothing is left in place.
+            would write outside of the folder; or ``out`` holds something else. Then nothing is left in place.
     """
     if out.is_dir() and not any(out.iterdir()):
         out.rmdir()
+    if _is_whole(entry, out):
+        logger.info("%s: all of it is there, as it was fetched", out)
+        with atomic_path(out / "manifest.json") as part:
+            shutil.copyfile(out / _RECORD, part)
+        return
     if out.exists():
         raise LingualiftError(
             f"{out} is there already, and nothing of it is overwritten: move it away to fetch it anew"
         )
     known, new = read_checksums(checksums), []
-    manifest = Manifest("public set", entry.settings())
+    manifest = Manifest("public set", entry.model_dump(mode="json", exclude_defaults=True))
     manifest.details["downloads"] = downloads = {}
     with atomic_path(out) as part:
         part.mkdir()
@@ -175,9 +185,24 @@ def fetch_public_set(entry: PublicSet, *, checksums: Path, state: Path, out: Pat
         manifest.details["files"] = {str(path.relative_to(part)): checksum(path) for path in files}
         manifest.counts.update({"downloads": len(downloads), "files": len(files)})
         manifest.save(part / "manifest.json")
+        shutil.copyfile(part / "manifest.json", part / _RECORD)
     _record(new, checksums)
     remove(state)
-    return manifest
+
+
+def _is_whole(entry: PublicSet, folder: Path) -> bool:
+    """Whether a folder holds what the same set was when it was fetched, and nothing else."""
+    if not (folder / _RECORD).is_file():
+        return False
+    record = read_json(folder / _RECORD)
+    files = {str(path.relative_to(folder)): path for path in files_below(folder)}
+    for own in (_RECORD, "manifest.json"):
+        files.pop(own, None)
+    return (
+        PublicSet.model_validate(record["settings"]).settings() == entry.settings()
+        and files.keys() == record["files"].keys()
+        and all(checksum(path) == record["files"][name] for name, path in files.items())
+    )
 
 
 def download(
@@ -270,12 +295,20 @@ def unpack(archive: Path, into: Path, how: Unpacking) -> None:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
                 raise LingualiftError(f"{archive.name}: its member {name!r} would be written outside of the folder")
+            # Beside each file, macOS packs one of its own (AppleDouble): ``._name``, or under ``__MACOSX``.
+            if path.name.startswith("._") or path.parts[:1] == ("__MACOSX",):
+                continue
             if not any(fnmatch.fnmatchcase(str(path), pattern) for pattern in how.only):
                 continue
             if not plain:
                 raise LingualiftError(f"{archive.name}: its member {name!r} is a link or a device, not a file")
+            if len(path.parts) <= how.strip:
+                raise LingualiftError(
+                    f"{archive.name}: its member {name!r} lies in fewer than the {how.strip} folders that `strip` "
+                    "leaves out: say by `only` which members are wanted"
+                )
             target = into.joinpath(*path.parts[how.strip :])
-            if target == into or target.exists():
+            if target.exists():
                 raise LingualiftError(f"{archive.name}: its member {name!r} has the place of another")
             target.parent.mkdir(parents=True, exist_ok=True)
             with opened() as file, target.open("xb") as copy:

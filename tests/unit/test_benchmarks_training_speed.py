@@ -30,4 +30,4 @@ def test_models_are_as_large_as_they_are_called(monkeypatch):
 
     speed = _load("training_speed", monkeypatch)
     for name, low, high in (("3m", 2.5e6, 3.5e6), ("125m", 100e6, 140e6), ("1b", 0.9e9, 1.3e9), ("3b", 2.7e9, 3.3e9)):
-        assert low < of_scratch(speed._scratch(name)).parameters < high
+        assert low < of_scratch(speed.scratch_of(name)).parameters < high

@@ -143,7 +143,7 @@ def test_an_archive_becomes_the_files_that_are_wanted(server, tmp_path):
     manifest = fetch(entry(server.url("/v1/set.tar.gz"), checksum=sha256(packed), unpack=how), tmp_path)
     folder = tmp_path / "data" / "set"
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert found.pop("manifest.json")
+    assert found.pop("manifest.json") == found.pop(".fetched.json")
     assert found == {"devtest/en": b"A dog.\n", "devtest/de": b"Ein Hund.\n"}
     assert manifest["files"] == {name: hashlib.sha256(content).hexdigest() for name, content in sorted(found.items())}
     assert manifest["counts"] == {"downloads": 1, "files": 2}
@@ -304,6 +304,55 @@ def test_a_folder_that_is_there_is_left_alone(server, tmp_path):
     assert own.read_text() == "mine" and server.asked == []
 
 
+def test_a_set_that_is_whole_gets_its_manifest_back_and_another_is_left_alone(server, tmp_path):
+    server.files["/set.zip"] = zipped({"set/en": b"A dog.\n", "set/de": b"Ein Hund.\n"})
+    it = entry(server.url("/set.zip"), unpack={"strip": 1})
+    before = fetch(it, tmp_path)
+    manifest = tmp_path / "data" / "set" / "manifest.json"
+    manifest.unlink()
+    # What is said of a set beside determines nothing.
+    other = it.model_copy(update={"licence": "MIT", "about": "a set", "reader": "multiway"})
+    assert fetch(other, tmp_path) == before and len(server.asked) == 1
+    assert not (tmp_path / "data" / "set" / ".manifest.json.part").exists()
+    # Other members are another set.
+    fewer = it.model_copy(update={"unpack": public_sets.Unpacking(strip=1, only=("set/en",))})
+    with pytest.raises(LingualiftError, match="is there already, and nothing of it is overwritten"):
+        fetch(fewer, tmp_path)
+    # So is a set with a file that somebody changed, or added.
+    for name, content, former in (("en", b"A cat.\n", b"A dog.\n"), ("own", b"", None)):
+        path = manifest.with_name(name)
+        path.write_bytes(content)
+        with pytest.raises(LingualiftError, match="is there already, and nothing of it is overwritten"):
+            fetch(it, tmp_path)
+        path.unlink() if former is None else path.write_bytes(former)
+    assert fetch(it, tmp_path) == before and len(server.asked) == 1
+
+
+def test_what_macos_puts_beside_files_is_left_out_and_what_lies_too_high_is_told(tmp_path):
+    members = {"._set": b"?", "set/._en": b"?", "set/en": b"A dog.\n", "__MACOSX/set/._en": b"?"}
+    (tmp_path / "a.tar").write_bytes(tar(members))
+    (tmp_path / "b.tar").write_bytes(tar({**members, "README": b"Read me.\n"}))
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    unpack(tmp_path / "a.tar", tmp_path / "a", public_sets.Unpacking(strip=1))
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["en"]
+    with pytest.raises(LingualiftError, match=r"'README' lies in fewer than the 1 folders that `strip` leaves out"):
+        unpack(tmp_path / "b.tar", tmp_path / "b", public_sets.Unpacking(strip=1))
+    unpack(tmp_path / "b.tar", tmp_path / "c", public_sets.Unpacking(strip=1, only=("set/*",)))
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["en"]
+
+
+@pytest.mark.parametrize("name", ["flores101", "flores200"])
+def test_flores_has_its_own_folder_taken_alone(tmp_path, name):
+    how = read_public_sets(ROOT / "config" / "public_sets.yaml")[name].unpack
+    members = {f"./{name}_dataset/devtest/eng.devtest": b"A dog.\n", "README": b"", f"._{name}_dataset": b""}
+    (tmp_path / "a.tar").write_bytes(tar(members))
+    unpack(tmp_path / "a.tar", tmp_path / "out", how)
+    assert [str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")] == [
+        "devtest/eng.devtest"
+    ]
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
@@ -340,14 +389,19 @@ def test_the_script_fills_the_folder_of_its_manifest(server, tmp_path):
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     server.files["/text"] = TEXT
+    it = entry(server.url("/text"), checksum=sha256(TEXT))
+    (tmp_path / "sets.yaml").write_text(json.dumps({"set": it.model_dump(mode="json", exclude_defaults=True)}))
     script.main(
         manifest=str(tmp_path / "data" / "set" / "manifest.json"),
-        settings=entry(server.url("/text"), checksum=sha256(TEXT)).settings(),
+        settings=it.settings(),
+        sets=str(tmp_path / "sets.yaml"),
         checksums=str(tmp_path / "checksums.tsv"),
         state=str(tmp_path / "state"),
         version=1,
     )
     assert (tmp_path / "data" / "set" / "text").read_bytes() == TEXT
+    # Under which licence it came is part of the account.
+    assert json.loads((tmp_path / "data/set/manifest.json").read_text())["settings"]["licence"] == "CC0-1.0"
 
 
 # What is shipped

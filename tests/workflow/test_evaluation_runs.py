@@ -381,9 +381,17 @@ def test_a_public_set_is_fetched_by_its_name(published, tmp_path):
     # Now both are known; of what is there nothing is made again, though the table of checksums has changed.
     assert (folder / "config" / "checksums.tsv").read_text().startswith(sums + f"{address}/test.de\tsha256:")
     assert "Nothing to be done" in output_of(folder, "--", "fetch_small")
+    # Nor by another run, nor because more is said of it.
+    sets["small"]["licence"] = "CC-BY-4.0"
+    (folder / "config" / "public_sets.yaml").write_text(yaml.safe_dump(sets))
+    assert "Nothing to be done" in output_of(folder, "--config", "run=other", "--", "fetch_small")
+    # A set that lost its manifest alone gets it back, whatever there is to be downloaded now.
+    (got / "manifest.json").rename(folder / "former.json")
+    (source / "test.de").write_text("something else\n")
+    output_of(folder, "--", "fetch_small")
+    assert (got / "manifest.json").read_text() == (folder / "former.json").read_text()
     for path in got.iterdir():
         path.unlink()
-    (source / "test.de").write_text("something else\n")
     output = output_of(folder, "--", "fetch_small", status=1)
     assert re.search(r"/test\.de: what came \(15 bytes\) has the sha256 [0-9a-f]{64}, not", output)
     assert not got.exists()

@@ -247,8 +247,11 @@ class TsvCorpus(_Records):
     reader: Literal["tsv"]
     header: bool = False
     separator: str = Field("\t", min_length=1, max_length=1)
-    missing: str | None = Field(
-        None, min_length=1, description="What a cell without text holds: not an error, even in a benchmark."
+    missing: str | tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="What a cell without text contains, one text or several: not an error, even in a benchmark. "
+        "An empty text among several: cells that are empty.",
     )
 
     @model_validator(mode="after")
@@ -257,6 +260,11 @@ class TsvCorpus(_Records):
         if not self.header and not all(isinstance(field, int) for field in fields):
             raise ValueError("fields by name need 'header: true'; else give positions from 0")
         return self
+
+    @property
+    def missing_texts(self) -> tuple[str, ...]:
+        """What stands in cells without text."""
+        return (self.missing,) if isinstance(self.missing, str) else self.missing or ()
 
 
 class JsonlCorpus(_Records):

@@ -8,6 +8,7 @@ from lingualift.planning.evaluation import EvaluationPlan
 # Raised when a stage's output would change though its settings do not: everything made by it is then made again.
 STAGE_VERSIONS = {
     "import_corpus": 1,
+    "import_benchmark": 2,
     "build_lexicon": 1,
     "augment_corpus": 1,
     "translate_supplement": 1,

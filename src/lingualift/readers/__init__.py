@@ -26,7 +26,7 @@ def read_table(corpus: AnyCorpus, source: TableSource) -> Iterator[Batch]:
                 source.fields,
                 separator=corpus.separator,
                 header=corpus.header,
-                missing=corpus.missing,
+                missing=corpus.missing_texts,
             )
         case "jsonl" | "alpaca":
             return read_json_records(source.files, source.fields)

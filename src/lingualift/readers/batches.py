@@ -30,14 +30,15 @@ class Batch:
         files: the file of each column.
         lines: the line, or the number of the record, of each row.
         null_reason: why a cell is null.
-        missing: what a cell holds that is there but has no text; even a benchmark may have such cells.
+        missing: what stands in a cell that has no text, each by itself or beside other words; empty: an empty cell. Even
+            a benchmark may have such cells.
     """
 
     columns: tuple[pa.Array, ...]
     files: tuple[Path, ...]
     lines: Sequence[int]
     null_reason: str = NO_FIELD
-    missing: str | None = None
+    missing: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.columns[0])
@@ -53,7 +54,7 @@ class Cleaned:
     """A column after cleaning.
 
     Attributes:
-        text: ``large_string``, stripped and in NFC; null where the cell is bad.
+        text: ``large_string``, stripped; null where the cell is bad.
         lengths: characters of each cell; 0 where it is bad.
         bad: reason → which cells are bad for it; no cell has two.
     """
@@ -81,12 +82,16 @@ def clean(
     *,
     null_reason: str = NO_FIELD,
     max_characters: int | None = None,
-    missing: str | None = None,
+    missing: Sequence[str] = (),
+    normalise: bool = True,
 ) -> Cleaned:
-    """Decode, strip and normalise a column, and set aside the cells that hold no usable text.
+    """Decode and strip a column, and set aside the cells that hold no usable text.
 
     A cell is bad that is empty, not UTF-8, longer than ``max_characters``, holds a NUL, or nothing but control,
-    format and space characters; or that holds what stands for ``missing`` text.
+    format and space characters; or that contains what stands for ``missing`` text.
+
+    Args:
+        normalise: into NFC. Not for benchmarks: what is scored is the publisher's text.
     """
     bad: dict[str, np.ndarray] = {}
     if column.null_count:
@@ -94,7 +99,7 @@ def clean(
     text, invalid = _decode(column)
     if invalid is not None:
         bad[NOT_UTF8] = invalid
-    text = pc.utf8_trim_whitespace(pc.utf8_normalize(text, form="NFC"))
+    text = pc.utf8_trim_whitespace(pc.utf8_normalize(text, form="NFC") if normalise else text)
     # A null length or match is no reason: these cells have one already.
     lengths = pc.utf8_length(text).fill_null(1).to_numpy(zero_copy_only=False)
     bad[EMPTY] = lengths == 0
@@ -102,10 +107,9 @@ def clean(
     bad[CONTROL] = _mask(pc.or_(pc.match_substring(text, "\0"), pc.match_substring_regex(text, r"^[\pC\pZ\s]+$")))
     if max_characters is not None:
         bad[TOO_LONG] = (lengths > max_characters) & ~bad[CONTROL]
-    if missing is not None:
-        bad[MISSING] = _mask(pc.equal(text, missing))
-        if max_characters is not None:
-            bad[TOO_LONG] &= ~bad[MISSING]
+    if missing:
+        bad[MISSING] = np.logical_or.reduce([_mask(_holds(text, what)) for what in missing])
+        bad = {reason: cells if reason == MISSING else cells & ~bad[MISSING] for reason, cells in bad.items()}
     bad = {reason: cells for reason, cells in bad.items() if cells.any()}
     if bad:
         good = ~np.logical_or.reduce(list(bad.values()))
@@ -126,6 +130,11 @@ def good_pair_mask(a_lengths: np.ndarray, b_lengths: np.ndarray, max_ratio: floa
     if max_ratio is None:
         return there
     return there & (a_lengths <= max_ratio * b_lengths) & (b_lengths <= max_ratio * a_lengths)
+
+
+def _holds(text: pa.Array, what: str) -> pa.Array:
+    """Which texts contain ``what``; if that is empty: which are empty."""
+    return pc.match_substring(text, what) if what else pc.equal(text, what)
 
 
 def _decode(column: pa.Array) -> tuple[pa.Array, np.ndarray | None]:

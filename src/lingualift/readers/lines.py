@@ -125,12 +125,12 @@ def read_separated(
     *,
     separator: str,
     header: bool,
-    missing: str | None = None,
+    missing: Sequence[str] = (),
 ) -> Iterator[Batch]:
     """The columns ``fields`` of separated values; cells of rows with another number of columns are null.
 
-    The right number is the header's, or else that of most of a file's first rows. Cells that hold ``missing`` have no
-    text.
+    The right number is the header's, or else that of most of a file's first rows. Cells that contain one of
+    ``missing`` have no text; if one of it is empty, neither have empty cells.
 
     Raises:
         InputError: the header has no such column, or the rows have too few.
@@ -157,7 +157,7 @@ def read_separated(
                     files=(path,) * len(fields),
                     lines=range(stream.line - len(column) + 1, stream.line + 1),
                     null_reason=NOT_A_PAIR,
-                    missing=missing,
+                    missing=tuple(missing),
                 )
 
 

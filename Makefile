@@ -27,8 +27,9 @@ run: $(STAMP) ## Install what is needed and run the demo (or CONFIG=config/other
 	@echo
 	@lingualift results $(CONFIG)
 
+# A process a core, four at the most; a file's tests, which share what they made, in one of them.
 test: $(STAMP) ## Install what is needed and run all tests
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP) ## Check style, formatting and the workflow
 	ruff check .

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from lingualift.configuration.loading import load_run
 from lingualift.errors import LingualiftError
 from lingualift.planning import STAGE_VERSIONS, Plan
+from lingualift.public_sets import read_public_sets
 
 # Progress bars in a file are read later, if at all: a line a minute is enough there.
 if not sys.stderr.isatty():
@@ -23,7 +24,9 @@ envvars:
     "LINGUALIFT_GPUS",
 
 
+SETS = os.path.relpath(f"{workflow.basedir}/config/public_sets.yaml")
 try:
+    PUBLIC_SETS = read_public_sets(SETS)
     plan = Plan(
         load_run(
             {key: value for key, value in config.items() if key != "pathvars"},
@@ -46,8 +49,10 @@ SEED = plan.configuration.seed
 DATA = str(plan.run.data)
 
 for name, files in missing_data.items():
+    folder = os.path.relpath(files[0], DATA).split(os.sep)[0]
+    fetched = f", `snakemake fetch_{folder}` downloads them" * (folder in PUBLIC_SETS)
     logger.warning(
-        f"{name}: {len(files)} file(s) are not there, the first {files[0]}; the run can be planned, not run"
+        f"{name}: {len(files)} file(s) are not there, the first {files[0]}{fetched}; the run can be planned, not run"
     )
 for name, what in left_out.items():
     logger.warning(f"{name}: {what}")

@@ -1,13 +1,7 @@
 # Downloads: the only rules that use the network, on the machine that Snakemake runs on.
 
 
-import lingualift.public_sets as public_sets
-
-SETS = os.path.relpath(f"{workflow.basedir}/config/public_sets.yaml")
-try:
-    PUBLIC_SETS = public_sets.read_public_sets(SETS)
-except LingualiftError as error:
-    raise WorkflowError(str(error)) from None
+from lingualift.public_sets import VERSION as PUBLIC_SET_VERSION
 
 
 localrules:
@@ -83,7 +77,7 @@ rule fetch_public_set:
         sets=SETS,
         checksums=os.path.relpath(f"{workflow.basedir}/config/checksums.tsv"),
         state="results/state/fetched/public_sets/{public_set}",
-        version=public_sets.VERSION,
+        version=PUBLIC_SET_VERSION,
     message:
         "Downloading {wildcards.public_set}"
     script:

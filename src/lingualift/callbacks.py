@@ -35,6 +35,9 @@ class StopInTime(TrainerCallback):
             self.out_of_time = urgency == 1
             control.should_save = control.should_training_stop = True
 
+    def on_evaluate(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        self.stops.evaluation_done()
+
     def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         self.stops.checkpoint_done(self.trainer.checkpoint_seconds)
 

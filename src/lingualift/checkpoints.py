@@ -9,8 +9,8 @@ from typing import Any
 
 from lingualift.configuration.models import OPERATIONAL, Recipe, Scratch
 from lingualift.errors import InputError
-from lingualift.files import checksum, fingerprint, read_json, remove, write_json
-from lingualift.modelcards import LOG
+from lingualift.files import atomic_path, checksum, fingerprint, link_or_copy, read_json, remove, write_json
+from lingualift.modelcards import LOG, model_card
 
 logger = logging.getLogger(__name__)
 _SEAL = "complete.json"
@@ -75,6 +75,37 @@ def rotate(folder: Path, *, keep: int, best: int | None = None) -> None:
 def step_of(checkpoint: Path) -> int:
     """The optimiser step that a checkpoint was written at."""
     return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def hand_out(finished: Path, out: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a trained model, which stays in its state folder, to the folder ``out``; atomically, by links where it can.
+
+    Snakemake removes an output that it was not told is finished: the model is then handed out again.
+
+    Args:
+        finished: the model folder as :func:`seal` left it.
+        settings: what the manifest says of the configuration now; the weights do not depend on all of it.
+
+    Returns:
+        The manifest.
+    """
+    manifest = read_json(finished / "manifest.json") | {"settings": dict(settings)}
+    with atomic_path(out) as part:
+        part.mkdir()
+        for name in files_of(finished):
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            if name not in ("manifest.json", "README.md"):
+                link_or_copy(finished / name, part / name)
+        write_json(manifest, part / "manifest.json")
+        (part / "README.md").write_text(model_card(part / "manifest.json"), encoding="utf-8")
+    return manifest
+
+
+def clear(own: Path, *, but: Path) -> None:
+    """Remove all state of a model, but for what is finished in the folder of its training, ``own``."""
+    for path in (*own.parent.iterdir(), *own.iterdir()):
+        if path not in (own, but):
+            remove(path)
 
 
 def find_state(

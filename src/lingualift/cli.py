@@ -121,16 +121,18 @@ def estimate(
 @app.command()
 def runtimes(
     config: _ConfigurationFile,
-    since: Annotated[str, typer.Option(help="From when on SLURM is asked, as sacct takes it.")] = "now-60days",
+    since: Annotated[
+        str | None, typer.Option(help="From when on SLURM is asked, as sacct takes it; the run's first job by default.")
+    ] = None,
 ) -> None:
     """Say what a run really took, by rule; write it to the run's tables."""
     from lingualift.configuration.loading import load_run
-    from lingualift.runtimes import add_accounting, rule_runtimes, runtime_rows, write_runtimes
+    from lingualift.runtimes import add_accounting, first_start, rule_runtimes, runtime_rows, write_runtimes
 
     with _friendly():
         folder = Path("results") / load_run(config).configuration.run
         found = rule_runtimes(folder / "runtimes")
-        accounted = add_accounting(found, Path.cwd(), since=since)
+        accounted = add_accounting(found, Path.cwd(), since=since or first_start(folder / "runtimes"))
         rows = runtime_rows(found, accounted=accounted)
         typer.echo(write_runtimes(rows, folder / "tables" / "runtimes.csv"), nl=False)
     typer.echo(f"\n{folder}/tables/runtimes.csv{'' if accounted else '; SLURM keeps no accounts here'}")

@@ -9,16 +9,18 @@ import importlib.metadata
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from lingualift.configuration.evaluation import OFF_TARGET, OffTarget
 from lingualift.errors import LingualiftError
-from lingualift.files import checksum
+from lingualift.files import checksum, fingerprint
 from lingualift.languages import Language
 from lingualift.manifests import Manifest
-from lingualift.scoring import Hypotheses, Pair, benchmark_sentences, in_parallel, keep_directions, write_scores
+from lingualift.scoring import Hypotheses, Pair, benchmark_sentences, in_parallel, result_store, write_scores
+from lingualift.stores import ResultStore
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +175,8 @@ def score_off_target(
         system: the system's name, as written into the rows; ``benchmark`` likewise.
         limit: how many of the first sentences of the benchmark were translated.
         workers: processes.
-        state: a folder for the directions done so far, so that a killed run goes on where it was.
+        state: a folder for what each detector found of each direction, so that a killed run goes on where it was, and
+            later ones look at what is new alone.
         version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
@@ -186,24 +189,25 @@ def score_off_target(
     hypotheses = Hypotheses.open(hypotheses_files, benchmark_folder, limit=limit)
     detectors = {detector.signature: detector for _, detector in rates.values()}
     manifest = hypotheses.manifest({"detectors": list(detectors)})
-    keep = keep_directions(
-        hypotheses.stretches,
-        lambda pairs: in_parallel(partial(_count_languages, hypotheses, detectors), pairs, workers),
-        state=state,
-        key=[manifest.settings, manifest.inputs, limit, checksum(hypotheses.folder / "manifest.json"), version],
-        column="counts",
-    )
     rows: list[dict[str, Any]] = []
-    with keep as counted:
-        for pair in hypotheses.stretches:
-            head = {"system": system, "benchmark": benchmark, "source": pair[0], "target": pair[1]}
-            for metric, (rate, detector) in rates.items():
-                counts = counted[pair][detector.signature]
-                value = _rate(counts, detector.label(languages[dict(zip(OFF_TARGET, pair, strict=True))[rate]]))
-                row = {"metric": metric, "score": "" if value is None else value, "signature": detector.signature}
-                rows.append(head | row | {"segments": sum(counts.values())})
-            manifest.counts.update(directions=1, segments=sum(counts.values()), undetected=counts.get("", 0))
-        write_scores(rows, out)
+    with ExitStack() as stack:
+        kept = {name: stack.enter_context(result_store(state, name)) for name in detectors}
+        counted: dict[Pair, dict[str, Counts]] = {}
+        work = partial(_count_languages, hypotheses, detectors, kept, version)
+        for pair, found in in_parallel(work, list(hypotheses.stretches), workers):
+            for name, (basis, counts) in found.items():
+                if kept[name].get("-".join(pair), basis) is None:
+                    kept[name].add([("-".join(pair), basis, counts)])
+            counted[pair] = {name: counts for name, (_, counts) in found.items()}
+    for pair in hypotheses.stretches:
+        head = {"system": system, "benchmark": benchmark, "source": pair[0], "target": pair[1]}
+        for metric, (rate, detector) in rates.items():
+            counts = counted[pair][detector.signature]
+            value = _rate(counts, detector.label(languages[dict(zip(OFF_TARGET, pair, strict=True))[rate]]))
+            row = {"metric": metric, "score": "" if value is None else value, "signature": detector.signature}
+            rows.append(head | row | {"segments": sum(counts.values())})
+        manifest.counts.update(directions=1, segments=sum(counts.values()), undetected=counts.get("", 0))
+    write_scores(rows, out)
     own = in_parallel(
         partial(_own_references, hypotheses, detectors.values(), languages), _targets(hypotheses), workers
     )
@@ -252,16 +256,24 @@ def _rate(counts: Counts, label: str | None) -> float | None:
 
 
 def _count_languages(
-    hypotheses: Hypotheses, detectors: Mapping[str, Detector], pair: Pair
-) -> dict[Pair, dict[str, Counts]]:
-    """The languages of the outputs of one direction, as each detector tells them."""
+    hypotheses: Hypotheses,
+    detectors: Mapping[str, Detector],
+    kept: Mapping[str, ResultStore],
+    version: int,
+    pair: Pair,
+) -> tuple[Pair, dict[str, tuple[str, Counts]]]:
+    """The languages of the outputs of one direction, as each detector tells them, and what they were counted from."""
     texts = hypotheses.read(pair).hypotheses
+    basis = fingerprint([version, texts])
     different = list(dict.fromkeys(texts))
     found = {}
     for signature, detector in detectors.items():
-        labels = dict(zip(different, detector.detect(different), strict=True))
-        found[signature] = _count(labels[text] for text in texts)
-    return {pair: found}
+        counts = kept[signature].get("-".join(pair), basis)
+        if counts is None:
+            labels = dict(zip(different, detector.detect(different), strict=True))
+            counts = _count(labels[text] for text in texts)
+        found[signature] = basis, counts
+    return pair, found
 
 
 @functools.cache

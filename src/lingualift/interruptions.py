@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
-# How the profile names its jobs (slurm-jobname-prefix).
+# How the profile names its jobs (slurm-jobname-prefix), and how SLURM's plugin says what a job runs.
 JOB_PREFIX = "lingualift_"
+_COMMENT = "rule_train_model"
 # Longer than SLURM takes to end a job that it is to start again.
 _ENDING_SECONDS = 120.0
 
@@ -48,7 +49,7 @@ class Stops:
 
     def __init__(self, end: float | None, *, writing: float = 30.0, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self.end, self.writing, self.stepping = end, writing, 0.0
+        self.end, self.writing, self.stepping, self.evaluating = end, writing, 0.0, 0.0
         self._last, self._started = self._clock(), False
         # A minute to end all processes in; less where the whole job is short.
         self.safety = 60.0 if end is None else min(60.0, 0.1 * max(end - self._last, 0.0))
@@ -71,14 +72,29 @@ class Stops:
 
     def checkpoint_done(self, seconds: float) -> None:
         """To be called with the time that writing a checkpoint took: it is part of no step."""
+        self._evaluated(seconds)
         self.writing = max(self.writing, seconds) if self._measured else seconds
         self._measured = True
-        self._last = self._clock()
+
+    def evaluation_done(self) -> None:
+        """To be called behind a measurement of the held-out loss: it is part of no step."""
+        self._evaluated(0.0)
+
+    def _evaluated(self, but: float) -> None:
+        """Count what was done since the last step, but for some seconds, as evaluation."""
+        now = self._clock()
+        if self._started:
+            # The longest, however long ago: hundreds of steps lie between two of them.
+            self.evaluating = max(self.evaluating, now - but - self._last)
+        self._last = now
 
     @property
     def margin(self) -> float:
-        """Seconds before the end at which to stop: another step, a checkpoint at twice its time, and some safety."""
-        return 2 * self.stepping + 2 * self.writing + self.safety
+        """Seconds before the end at which to stop.
+
+        For another step, a measurement of the held-out loss, a checkpoint at twice its time, and some safety.
+        """
+        return 2 * self.stepping + self.evaluating + 2 * self.writing + self.safety
 
 
 @contextlib.contextmanager
@@ -131,14 +147,15 @@ def end_of_job() -> float | None:
 def start_again() -> None:
     """Have SLURM start this job again, and wait for it to end this process.
 
-    Only a job that the profile sent: any other is not ours to start again. Where SLURM may not (``--no-requeue``),
+    Only a training that the profile sent: any other job is not ours to start again. Where SLURM may not (``--no-requeue``),
     nothing happens, and it is Snakemake's turn to send the job again.
     """
     job = _own_job()
     if job is None:
         return
     try:
-        if not _answer("squeue", "--noheader", "--jobs", job, "--format", "%j").startswith(JOB_PREFIX):
+        name, _, comment = _answer("squeue", "--noheader", "--jobs", job, "--format", "%j|%k").partition("|")
+        if not (name.startswith(JOB_PREFIX) and comment.startswith(_COMMENT)):
             return
         _answer("scontrol", "requeue", job)
     except (OSError, subprocess.SubprocessError) as error:
@@ -146,6 +163,23 @@ def start_again() -> None:
         return
     logger.info("SLURM starts job %s again; it goes on from its checkpoint", job)
     time.sleep(_ENDING_SECONDS)
+
+
+def is_preempted() -> bool:
+    """Whether SLURM takes this job's place for another job, and has given it time to end (GraceTime).
+
+    Ended by itself within that time, a job is not started again by SLURM. One that has no such time is, and is no longer
+    running when it hears of it.
+    """
+    job = _own_job()
+    if job is None:
+        return False
+    try:
+        said = _answer("scontrol", "--oneliner", "show", "job", job)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    found = dict(item.split("=", 1) for item in said.split() if "=" in item)
+    return found.get("JobState") == "RUNNING" and found.get("PreemptTime", "None") != "None"
 
 
 def _own_job() -> str | None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 from lingualift.configuration.models import OPERATIONAL, Recipe, Scratch
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, remove, write_json
-from lingualift.interruptions import SIGNALS, InterruptedTrainingError, listening, start_again
+from lingualift.interruptions import SIGNALS, InterruptedTrainingError, is_preempted, listening, start_again
 from lingualift.locks import folder_lock
 from lingualift.parallelism import SHARDED
 from lingualift.processes import die_with_parent, tell_children
@@ -90,10 +91,18 @@ def launch(job: TrainingJob, *, srun: list[str] | None = None, threads: int | No
                 _run_ranks(job, nodes=nodes, ranks=ranks, srun=srun, threads=threads, restarts=recipe.restarts)
     except InterruptedTrainingError as error:
         # Not before the lock is given back: the next start may be on another node.
-        if error.out_of_time:
+        if error.out_of_time or is_preempted():
             start_again()
         raise
     return read_json(Path(job.out) / "manifest.json")
+
+
+def log_on(path: str | Path) -> None:
+    """Write what this process logs from here on behind what is in a file: Snakemake removes a rule's log at each start."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger().addHandler(handler)
 
 
 def ranks_of(recipe: Recipe) -> int:
@@ -136,10 +145,9 @@ def _run_ranks(
     # The agents of several nodes count their restarts apart: where one counts a dead rank and another only that ranks
     # have left, they wait for each other in different rooms. There the step is started again, here its ranks.
     within = restarts if nodes == 1 else 0
-    write_json(
-        {"job": asdict(job), "nodes": nodes, "ranks": ranks, "restarts": within, "threads": threads // ranks},
-        folder / _JOB,
-    )
+    task = {"job": asdict(job), "nodes": nodes, "ranks": ranks, "restarts": within, "threads": threads // ranks}
+    # Another for each start of the job: SLURM tells its count of them to the batch script alone.
+    write_json(task | {"name": uuid.uuid4().hex}, folder / _JOB)
     command = [sys.executable, "-m", "lingualift.launching", str(folder)]
     if nodes > 1:
         assert srun
@@ -185,7 +193,7 @@ class _Commands:
     """
 
     def __init__(self, note: Path) -> None:
-        self._note = note
+        self._note, self._told = note, False
         self._process: subprocess.Popen[str] | None = None
         self._former: dict[signal.Signals, Any] = {}
 
@@ -200,7 +208,7 @@ class _Commands:
     @property
     def told(self) -> bool:
         """Whether this process, or one of those that it started, was told to stop."""
-        return self._note.is_file()
+        return self._told or self._note.is_file()
 
     def follow(self, command: list[str], environment: dict[str, str]) -> int:
         """Run a command, its output into the log, and end it where this process ends, however it does.
@@ -241,7 +249,10 @@ class _Commands:
                 process.wait()
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        self._note.touch()
+        self._told = True
+        # On a full disk, or where the folder is gone, there is at least who is told by a signal.
+        with contextlib.suppress(OSError):
+            self._note.touch()
         self._tell()
 
     def _tell(self) -> None:
@@ -281,7 +292,7 @@ def run_node(folder: Path) -> int:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     task = read_json(folder / _JOB)
-    place = meeting_point(task["nodes"])
+    place = meeting_point(task["nodes"], task["name"])
     os.environ["OMP_NUM_THREADS"] = str(max(1, task["threads"]))
     # The agent ends its ranks of these; those that ask for a checkpoint are passed on instead.
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = kept = "SIGINT,SIGHUP,SIGQUIT"

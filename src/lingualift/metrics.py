@@ -23,7 +23,7 @@ _AUTO_TOKENIZERS = {
     **dict.fromkeys(("zhtrad", "yue", "wuu"), "zh"),
     "ja": "ja-mecab",
     "ko": "ko-mecab",
-    **dict.fromkeys(("dz", "km", "lo", "my", "th"), "char"),
+    **dict.fromkeys(("bo", "dz", "km", "lo", "my", "shn", "th"), "char"),
 }
 
 

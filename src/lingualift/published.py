@@ -81,8 +81,8 @@ def published_scores(
         ``x-de``) the first is taken. Segments are not published: 0.
 
     Raises:
-        InputError: there is no such file, it is not UTF-8, a row is not named after a centre language, or a cell is no
-            number.
+        InputError: there is no such file, it is not UTF-8, its first line names no languages, a row is not named after a
+            centre language, a cell is no number, or there is no score at all.
     """
     path = Path(path)
     if not path.is_file():
@@ -93,7 +93,9 @@ def published_scores(
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8: {error.reason}") from error
     lines = csv.reader(text.splitlines())
-    _, *codes = next(lines, [""])
+    _, *codes = next(lines, []) or [""]
+    if not codes:
+        raise InputError(path, "expected a first line with a column for each language, found none", line=1)
     for name, *scores in filter(None, lines):
         number = lines.line_num
         left, _, right = name.rpartition("-")
@@ -111,6 +113,8 @@ def published_scores(
             if not math.isfinite(value):
                 raise InputError(path, f"not a number: {score!r} in column {code}", line=number)
             found.setdefault((left, code) if right == "x" else (code, right), value)
+    if not found:
+        raise InputError(path, "not one score in it: rows such as en-x, a column for each language")
     head = {"system": system, "benchmark": benchmark}
     tail = {"metric": metric, "signature": signature, "segments": 0}
     return [

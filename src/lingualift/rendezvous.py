@@ -14,7 +14,7 @@ class MeetingPoint:
     """Where torchrun's agents find each other.
 
     Attributes:
-        name: the same on all nodes, another for each start.
+        name: the same on all nodes, another for each start of the job and each step in it.
         endpoint: host and port; port 0 for any, on one node.
         is_host: whether this node answers there.
         address: how other nodes reach this one; None for its own name.
@@ -26,26 +26,28 @@ class MeetingPoint:
     address: str | None
 
 
-def meeting_point(nodes: int) -> MeetingPoint:
+def meeting_point(nodes: int, launch: str) -> MeetingPoint:
     """The meeting point of ``nodes`` nodes.
 
     Among several, only inside of ``srun``: the batch step is not told of the step's nodes.
+
+    Args:
+        launch: a random number of 32 hexadecimal digits, the same on all nodes.
 
     Raises:
         LingualiftError: several nodes, and no SLURM step.
     """
     if nodes == 1:
         return MeetingPoint(f"alone-{os.getpid()}", "127.0.0.1:0", True, "127.0.0.1")
-    listed, job = os.environ.get("SLURM_STEP_NODELIST"), os.environ.get("SLURM_JOB_ID")
-    if not listed or not job:
+    listed, step = os.environ.get("SLURM_STEP_NODELIST"), os.environ.get("SLURM_STEP_ID", "0")
+    if not listed:
         raise LingualiftError("training on several nodes runs under srun, in a SLURM job: see docs/cluster.md")
     first = first_host(listed)
-    step, again = os.environ.get("SLURM_STEP_ID", "0"), os.environ.get("SLURM_RESTART_COUNT", "0")
     # A step of a job that was requeued, or one behind it, meets elsewhere than what may still be closing.
-    port = 20_000 + (int(job) * 7 + int(step) + 1_009 * int(again)) % 20_000
+    port = 20_000 + (int(launch, 16) + int(step)) % 10_000
     own = os.environ.get("SLURMD_NODENAME")
     return MeetingPoint(
-        f"lingualift-{job}-{again}-{step}",
+        f"lingualift-{launch}-{step}",
         f"{address_of(first)}:{port}",
         os.environ.get("SLURM_NODEID", "0") == "0",
         address_of(own) if own else None,

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from lingualift.errors import LingualiftError
@@ -65,6 +66,22 @@ def rule_runtimes(folder: Path) -> dict[str, RuleRuntime]:
     return found
 
 
+def first_start(folder: Path) -> str:
+    """When the first job began of those that the benchmark files of a run are of, as ``sacct --starttime`` takes it.
+
+    Raises:
+        LingualiftError: there are none.
+    """
+    starts = []
+    for path in folder.rglob("*.tsv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            # Written where the job ended.
+            starts.append(path.stat().st_mtime - sum(_number(row["s"]) for row in csv.DictReader(file, delimiter="\t")))
+    if not starts:
+        raise LingualiftError(f"{folder}: no job has finished yet: run it first")
+    return datetime.fromtimestamp(min(starts)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _number(text: str | None) -> float:
     try:
         return float(text or 0)
@@ -72,7 +89,7 @@ def _number(text: str | None) -> float:
         return 0.0
 
 
-def add_accounting(found: dict[str, RuleRuntime], folder: Path, *, since: str = "now-60days") -> bool:
+def add_accounting(found: dict[str, RuleRuntime], folder: Path, *, since: str) -> bool:
     """Add what SLURM's accounting knows of the jobs that were sent from a folder.
 
     Args:

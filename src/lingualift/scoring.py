@@ -4,7 +4,7 @@ import csv
 import json
 import multiprocessing
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from lingualift.configuration.evaluation import Metric, split_direction
 from lingualift.errors import InputError, LingualiftError
-from lingualift.files import atomic_path, checksum, fingerprint, read_json, remove
+from lingualift.files import atomic_path, fingerprint, read_json, remove
 from lingualift.manifests import Manifest
 from lingualift.metrics import Scorer, check_metrics, provenance, rates
-from lingualift.stores import RecordStore, remove_others
+from lingualift.stores import RecordStore, ResultStore, remove_others
 
 COLUMNS = ("system", "benchmark", "source", "target", "metric", "score", "signature", "segments")
 
@@ -138,7 +138,8 @@ def score_hypotheses(
         system: the system's name, as written into the rows; ``benchmark`` likewise.
         limit: how many of the first sentences of the benchmark were translated.
         workers: processes.
-        state: a folder for the scores made so far, so that a killed run goes on where it was.
+        state: a folder for the score of each direction by each metric, so that a killed run goes on where it was, and
+            later ones score what is new alone.
         version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
@@ -151,29 +152,35 @@ def score_hypotheses(
     check_metrics(metrics.values())
     hypotheses = Hypotheses.open(hypotheses_files, benchmark_folder, limit=limit)
     manifest = hypotheses.manifest({name: metric.model_dump() for name, metric in metrics.items()})
-    keep = keep_directions(
-        hypotheses.stretches,
-        lambda pairs: in_parallel(
-            partial(_score_group, hypotheses, metrics), _groups(pairs, len(hypotheses.stretches), workers), workers
-        ),
-        state=state,
-        key=[
-            manifest.settings,
-            manifest.inputs,
-            provenance(metrics.values()),
-            limit,
-            version,
-            checksum(hypotheses.folder / "manifest.json"),
-        ],
-        column="rows",
-    )
-    with keep as rows:
+    with ExitStack() as stack:
+        judges = [
+            _Judge(
+                name,
+                metric,
+                stack.enter_context(result_store(state, [name, metric.model_dump(mode="json")])),
+                fingerprint([version, provenance([metric])]),
+            )
+            for name, metric in metrics.items()
+        ]
+        groups = _groups(hypotheses.stretches, workers)
+        rows: dict[Pair, list[dict[str, Any]]] = {}
+        for group in in_parallel(partial(_score_group, hypotheses, judges), groups, workers):
+            for judge in judges:
+                judge.kept.add(
+                    ("-".join(pair), *found.new[judge.name]) for pair, found in group.items() if judge.name in found.new
+                )
+            rows.update((pair, found.rows) for pair, found in group.items())
         head = {"system": system, "benchmark": benchmark}
         write_scores(
             (head | {"source": pair[0], "target": pair[1]} | row for pair in sorted(rows) for row in rows[pair]), out
         )
     manifest.counts.update(directions=len(rows), segments=sum(row[0]["segments"] for row in rows.values()))
     return manifest
+
+
+def result_store(state: str | Path | None, judge: object) -> ResultStore:
+    """The store of what some judge, JSON-like, finds of each direction; nothing is kept if ``state`` is None."""
+    return ResultStore(None if state is None else Path(state) / f"{fingerprint(judge)}.jsonl")
 
 
 def write_scores(rows: Iterable[Mapping[str, Any]], out: str | Path) -> None:
@@ -315,27 +322,41 @@ def _run_task(task: Any) -> Any:
         raise LingualiftError(str(error)) from error
 
 
-def _groups(pairs: Iterable[Pair], num_directions: int, workers: int) -> list[list[Pair]]:
+def _groups(pairs: Collection[Pair], workers: int) -> list[list[Pair]]:
     """Directions that share a target, so that its references are prepared once."""
     by_target: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         by_target[pair[1]].append(pair)
     # Small enough that every worker gets some, large enough that references are seldom prepared twice.
-    size = max(1, -(-num_directions // (4 * workers)))
+    size = max(1, -(-len(pairs) // (4 * workers)))
     return [group[start : start + size] for group in by_target.values() for start in range(0, len(group), size)]
 
 
-def _score_group(
-    hypotheses: Hypotheses, metrics: Mapping[str, Metric], pairs: Sequence[Pair]
-) -> dict[Pair, list[dict[str, Any]]]:
+class _Judge(NamedTuple):
+    """A metric, by the name that tables call it, the rows that are kept of it, and what determines them beside texts."""
+
+    name: str
+    metric: Metric
+    kept: ResultStore
+    origin: str
+
+
+class _Scored(NamedTuple):
+    """The rows of a direction, and those of metrics that are new, with what they were worked out from."""
+
+    rows: list[dict[str, Any]]
+    new: dict[str, tuple[str, dict[str, Any]]]
+
+
+def _score_group(hypotheses: Hypotheses, judges: Sequence[_Judge], pairs: Sequence[Pair]) -> dict[Pair, _Scored]:
     """The rows of some directions into one target."""
     scorers: dict[str, dict[str, Scorer]] = {}
-    return {pair: _score_direction(hypotheses, metrics, pair, scorers) for pair in pairs}
+    return {pair: _score_direction(hypotheses, judges, pair, scorers) for pair in pairs}
 
 
 def _score_direction(
-    hypotheses: Hypotheses, metrics: Mapping[str, Metric], pair: Pair, scorers: dict[str, dict[str, Scorer]]
-) -> list[dict[str, Any]]:
+    hypotheses: Hypotheses, judges: Sequence[_Judge], pair: Pair, scorers: dict[str, dict[str, Scorer]]
+) -> _Scored:
     segments = hypotheses.read(pair)
     # Bilingual tables have references of their own, and so has each source where rows lack a side; the references of
     # a multi-way table without gaps serve all sources.
@@ -344,14 +365,23 @@ def _score_direction(
     key = table["name"] if whole else f"{table['name']} {pair[0]}"
     if key not in scorers:
         scorers.clear()
-        scorers[key] = {name: Scorer(metric, pair[1], segments.references) for name, metric in metrics.items()}
-    rows = [
-        {"metric": name, "score": scorer.score(segments.hypotheses), "signature": scorer.signature}
-        for name, scorer in scorers[key].items()
-    ]
+        scorers[key] = {}
+    texts = fingerprint([segments.hypotheses, segments.references])
+    rows: list[dict[str, Any]] = []
+    new = {}
+    for judge in judges:
+        basis = fingerprint([judge.origin, texts])
+        row = judge.kept.get("-".join(pair), basis)
+        if row is None:
+            if judge.name not in scorers[key]:
+                scorers[key][judge.name] = Scorer(judge.metric, pair[1], segments.references)
+            scorer = scorers[key][judge.name]
+            row = {"metric": judge.name, "score": scorer.score(segments.hypotheses), "signature": scorer.signature}
+            new[judge.name] = basis, row
+        rows.append(row)
     for name, value in rates(*segments).items():
         rows.append({"metric": name, "score": value, "signature": ""})
-    return [row | {"segments": len(segments.references)} for row in rows]
+    return _Scored([row | {"segments": len(segments.references)} for row in rows], new)
 
 
 @cache

@@ -191,6 +191,55 @@ class HypothesisStore(RecordStore):
         super().__init__(path, ("hypothesis",))
 
 
+class ResultStore:
+    """A result of each direction, and the basis that it was worked out on; another basis makes another result.
+
+    What it holds of a direction is one result, the last that came, once it has been left without an error.
+
+    Args:
+        path: the file; nothing outlives the process if None.
+
+    Raises:
+        InputError: a line in the middle of the file is corrupt.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._store = None if path is None else RecordStore(path, ("basis", "result"))
+        # A later result of a direction has a higher number.
+        self._last = {record["direction"]: record for record in self._store or ()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._store is None:
+            return
+        self._store.close()
+        if kind is None and len(self._store) > len(self._last):
+            with atomic_path(self._store.path) as part, RecordStore(part, self._store.columns) as tidy:
+                tidy.append(record | {"sentence": 0} for record in self._last.values())
+
+    def get(self, direction: str, basis: str) -> Any:
+        """The result of a direction on a basis, JSON-like; None where there is none."""
+        record = self._last.get(direction)
+        return record["result"] if record is not None and record["basis"] == basis else None
+
+    def add(self, results: Iterable[tuple[str, str, Any]]) -> None:
+        """Keep some results, each with its direction and basis."""
+        new = [
+            {
+                "direction": direction,
+                "sentence": self._last[direction]["sentence"] + 1 if direction in self._last else 0,
+                "basis": basis,
+                "result": result,
+            }
+            for direction, basis, result in results
+        ]
+        if self._store is not None and new:
+            self._store.append(new)
+        self._last.update((record["direction"], record) for record in new)
+
+
 def merge_stores(
     stores: Sequence[RecordStore],
     out: str | Path,
@@ -235,10 +284,10 @@ def merge_stores(
                     file.write(found.pop()[:-_TAIL] + b"}\n")
 
 
-def remove_others(path: Path) -> None:
-    """Remove the stores beside one: what was made with other settings is not gone on with."""
-    for other in path.parent.glob("*.jsonl"):
-        if other != path:
+def remove_others(*paths: Path) -> None:
+    """Remove the stores beside some of one folder: what was made with other settings is not gone on with."""
+    for other in paths[0].parent.glob("*.jsonl"):
+        if other not in paths:
             remove(other)
 
 

@@ -25,14 +25,15 @@ from transformers.utils import is_liger_kernel_available
 from lingualift.adapters import add_adapters, merge_adapters, save_adapter
 from lingualift.blocks import PackedBlocks
 from lingualift.callbacks import HoldOut, JsonLog, Progress, StopInTime, has_lost_best, keeps_best, out_of_patience
-from lingualift.checkpoints import find_state, is_valid, step_of
+from lingualift.checkpoints import clear, find_state, hand_out, is_valid, seal, step_of
 from lingualift.configuration.models import Lora, Recipe, Scratch
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path, checksum, read_json, remove
+from lingualift.files import atomic_path, checksum, read_json
 from lingualift.interruptions import InterruptedTrainingError, Stops, end_of_job, listening
 from lingualift.manifests import Manifest
 from lingualift.modelcards import LOG, model_card
 from lingualift.parallelism import SHARDED, World, fit_checkpoint, load_weights, parallel_options
+from lingualift.planning import STAGE_VERSIONS
 from lingualift.trainer import BlockTrainer, read_run, saying_if_full
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def train(
     Args:
         blocks: packed mixture.
         base: folder of the model to go on from, or None with ``scratch``.
-        state: folder for checkpoints and logs while training; emptied when it ends.
+        state: folder for checkpoints and logs while training; when it ends, the model alone is left there.
         settings: what the manifest says of the configuration.
         world: the ranks; one by default.
 
@@ -124,6 +125,13 @@ def train(
     made_of = {"blocks": blocks, "base": base, "recipe": recipe, "scratch": scratch, "seed": seed}
     found = find_state(state, **made_of) if world.is_first else None
     state, newest = (Path(path) if path else None for path in world.told(found))
+    finished = state / f"model-{STAGE_VERSIONS['train_model']}"
+    if world.told(is_valid(finished) if world.is_first else None):
+        logger.info("the model has been trained: it is taken from %s", finished)
+        made = read_json(finished / "manifest.json")
+        manifest.counts.update(made["counts"])
+        manifest.details.update(made)
+        return _give(finished, out, manifest, world)
     model = starting()
     model.config.use_cache = False
     _check_fit(model, data, tokenizer, blocks)
@@ -187,9 +195,20 @@ def train(
         if recipe.parallelism in SHARDED or step != trainer.state.global_step or past is trainer.state:
             # Its weights are in parts on all ranks, or those of an earlier step: a checkpoint has them whole.
             final = _model_of(state / f"checkpoint-{step}", recipe, starting)
-        with saying_if_full(out.parent, f"the model {out} could not be written, its last checkpoint is kept"):
-            save_model(final, tokenizer, manifest, out, log=state / LOG, lora=recipe.lora)
-        remove(state.parent)
+        with saying_if_full(state, f"the model {out} could not be written, its last checkpoint is kept"):
+            # Until it is whole here, where Snakemake removes nothing, the checkpoints are all that there is.
+            save_model(final, tokenizer, manifest, finished, log=state / LOG, lora=recipe.lora)
+            seal(finished)
+    world.meet()
+    return _give(finished, out, manifest, world)
+
+
+def _give(finished: Path, out: Path, manifest: Manifest, world: World) -> Manifest:
+    """Give a trained model to the folder ``out``, and remove what it was trained with."""
+    if world.is_first:
+        with saying_if_full(out.parent, f"the model {out} could not be written, it is kept in {finished}"):
+            hand_out(finished, out, manifest.settings)
+        clear(finished.parent, but=finished)
     world.meet()
     return manifest
 

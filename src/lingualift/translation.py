@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Direction = tuple[str, str]
 
+# Files of a model's folder that determine its answers beside its weights.
+_BESIDE_WEIGHTS = ("*.json", "*.jinja", "*.model", "*.spm", "merges.txt", "vocab.txt")
+
 # Answers are cut at a multiple of this, so that sentences of like length can share a batch whatever else is in it.
 _LENGTH_STEP = 16
 
@@ -115,7 +118,8 @@ def translate_directions(
     """Translate every direction and write ``out``, JSON lines of direction, sentence and hypothesis.
 
     Each direction has a store of its own, named by all that determines its translations, which stays: a job that was
-    killed goes on from it, and so does one that is given other directions beside.
+    killed goes on from it, and so does one that is given other directions beside. Where sentences have come after
+    those of a store, they have another beside it, and batches of their own.
 
     Args:
         sources: the sentences of each direction; an empty one, such as a pivot's that has no translation, stays empty.
@@ -130,15 +134,17 @@ def translate_directions(
     with tqdm(total=total, unit="sentence", desc="translating", mininterval=2) as bar:
         for pair, sentences in sources.items():
             name = "-".join(pair)
-            keys[name] = fingerprint([key, translator.settings(*pair), list(sentences)])
-            own = state / name / f"{keys[name]}.jsonl"
-            remove_others(own)
-            with HypothesisStore(own) as store:
-                missing = set(store.missing(name, len(sentences)))
-                bar.update(len(sentences) - len(missing))
-                for records in _translate(translator, pair, sentences, missing):
-                    bar.update(store.append({"direction": name, **record} for record in records))
-            stores.append(store)
+            identity = [key, translator.settings(*pair)]
+            keys[name] = fingerprint([*identity, list(sentences)])
+            own = _stores_of(state / name, identity, sentences)
+            remove_others(*own)
+            for path, stretch in own.items():
+                with HypothesisStore(path) as store:
+                    missing = {number for number in stretch if (name, number) not in store}
+                    bar.update(len(stretch) - len(missing))
+                    for records in _translate(translator, pair, sentences, stretch, missing):
+                        bar.update(store.append({"direction": name, **record} for record in records))
+                stores.append(store)
     sizes = {"-".join(pair): len(sentences) for pair, sentences in sources.items()}
     merge_stores(stores, out, sizes, sizes)
     manifest.settings["key"] = fingerprint(keys)
@@ -146,11 +152,35 @@ def translate_directions(
     return manifest
 
 
+def _stores_of(folder: Path, identity: object, sentences: Sequence[str]) -> dict[Path, range]:
+    """The stores of a direction and the stretch of its sentences that each is for, in their order.
+
+    Those that are there come first, as long as they are for just these sentences; the rest is one more.
+    """
+
+    def path(stretch: range) -> Path:
+        texts = list(sentences[stretch.start : stretch.stop])
+        return folder / f"{stretch.start}-{stretch.stop}-{fingerprint([identity, texts])}.jsonl"
+
+    found: dict[Path, range] = {}
+    there = [range(*map(int, it.name.split("-")[:2])) for it in folder.glob("*-*-*.jsonl")]
+    start = 0
+    # Each begins where one before it ends.
+    for stretch in sorted(there, key=lambda it: (it.start, -it.stop)):
+        if stretch.start == start and stretch.stop <= len(sentences) and path(stretch).exists():
+            found[path(stretch)] = stretch
+            start = stretch.stop
+    if start < len(sentences) or not found:
+        rest = range(start, len(sentences))
+        found[path(rest)] = rest
+    return found
+
+
 def _translate(
-    translator: Translates, pair: Direction, sentences: Sequence[str], missing: set[int]
+    translator: Translates, pair: Direction, sentences: Sequence[str], stretch: range, missing: set[int]
 ) -> Iterator[list[dict[str, Any]]]:
-    """The translations of a direction, in batches, those with nothing missing left out."""
-    filled = [number for number, text in enumerate(sentences) if text]
+    """The translations of a stretch of a direction, in batches, those with nothing missing left out."""
+    filled = [number for number in stretch if sentences[number]]
     if empty := sorted(missing.difference(filled)):
         yield [{"sentence": number, "hypothesis": ""} for number in empty]
     if missing.isdisjoint(filled):
@@ -191,11 +221,16 @@ def load_translator(
     return Translator(engine, tokenizer, system, prompt, names)
 
 
-def model_key(model: str | Path | None) -> list[str]:
-    """What tells a model's weights from others': the checksums in its manifest, or of its files."""
+def model_key(model: str | Path | None) -> dict[str, str]:
+    """What tells a model from others: the checksums of its weights, those in its manifest where that has them, and of
+    all that says how they are used: configuration, tokenizer, chat template.
+
+    Returns:
+        Checksums by the name of the file.
+    """
     model = Path(model or "")
     manifest = model / "manifest.json"
     weights = read_json(manifest).get("weights") if manifest.is_file() else None
-    if weights:
-        return sorted(weights.values())
-    return [checksum(path) for path in sorted(model.glob("*.safetensors"))]
+    beside = {path for pattern in _BESIDE_WEIGHTS for path in model.glob(pattern)} - {manifest}
+    files = beside if weights else beside.union(model.glob("*.safetensors"))
+    return {**(weights or {}), **{path.name: checksum(path) for path in sorted(files)}}

@@ -1,6 +1,7 @@
 """The translator of any kind of system, made from the settings of a job."""
 
 import contextlib
+import importlib.metadata
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,10 +25,11 @@ _PATIENCE = 7 * 86_400.0
 
 
 class OpenedSystem(NamedTuple):
-    """A translator, and what tells its weights from others'."""
+    """A translator, what tells its models from others, and the library that they are run by, if by any of ours."""
 
     translator: Translates
     weights: list[Any]
+    library: str | None = None
 
     def key(self, version: int) -> list[Any]:
         """What determines the translations beside the translator's settings and the sentences.
@@ -36,7 +38,8 @@ class OpenedSystem(NamedTuple):
             version: the stage's; what another version has made is made again.
         """
         # Models of one direction each are told apart by their settings: what others there are is no matter.
-        return [version, [] if isinstance(self.translator, DirectionTranslators) else self.weights]
+        models = [] if isinstance(self.translator, DirectionTranslators) else self.weights
+        return [version, models, self.library and [self.library, importlib.metadata.version(self.library)]]
 
     def note(self, manifest: Manifest) -> None:
         """Write into a manifest what was translated with, and what it cost."""
@@ -102,7 +105,8 @@ def open_system(
                 names=settings["names"],
                 threads=threads,
             )
-            yield OpenedSystem(causal, model_key(model))
+            library = "ctranslate2" if converted else "vllm" if causal.system.engine == "vllm" else "transformers"
+            yield OpenedSystem(causal, [model_key(model)], library)
 
 
 def _open_translation_model(settings: Mapping[str, Any], directions: Sequence[tuple[str, str]]) -> OpenedSystem:
@@ -120,4 +124,4 @@ def _open_translation_model(settings: Mapping[str, Any], directions: Sequence[tu
         prompt=Prompt.model_validate(settings["prompt"]) if settings["prompt"] else None,
         column=settings["column"],
     )
-    return OpenedSystem(translator, [model_key(folder) for folder in folders])
+    return OpenedSystem(translator, [model_key(folder) for folder in folders], "transformers")

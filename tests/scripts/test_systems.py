@@ -1,5 +1,6 @@
 """Every kind of system, from the plan through its script to hypotheses, with tiny random models."""
 
+import importlib.metadata
 import json
 import shutil
 import sys
@@ -25,6 +26,7 @@ from lingualift.files import checksum, read_json  # noqa: E402
 from lingualift.planning import Plan  # noqa: E402
 from lingualift.sequence_models import SequenceTranslator  # noqa: E402
 from lingualift.tokenization import load_tokenizer  # noqa: E402
+from lingualift.translators import open_system  # noqa: E402
 
 SENTENCES = {
     "en": ["the dog sees a tree", "a small bird", "the old house", "a cat eats", "now here"],
@@ -144,6 +146,46 @@ def test_a_causal_model(tmp_path, data) -> None:
     assert sorted(said) == ALL and {len(answers) for answers in said.values()} == {3}
     manifest = jobs.manifest("Causal")
     assert manifest["counts"] == {"directions": 3, "sentences": 9} and len(manifest["weights"]) == 1
+
+
+@pytest.mark.parametrize("system", ["causal", "one model", "a model a direction"])
+def test_a_model_that_is_used_otherwise_is_another(tmp_path, data, system) -> None:
+    """The same weights, but positions, or a tokenizer, that are not what they were: as if nothing had been kept."""
+    own = tmp_path / "data"
+    shutil.copytree(data, own, ignore=shutil.ignore_patterns("pairs"))
+    entry = {
+        "causal": CAUSAL,
+        "one model": M2M100,
+        "a model a direction": {**M2M100, "translator": "pairs/{source}-{target}"},
+    }[system]
+    folder = own / ("causal" if system == "causal" else "m2m100")
+    if system == "a model a direction":
+        (own / "pairs").mkdir()
+        for name in ALL:
+            (own / "pairs" / name).symlink_to(folder)
+    before = Jobs(tmp_path / "kept", own, {"It": entry}).translate("translate_shard", "It")
+    config = read_json(folder / "config.json")
+    if system == "causal":
+        config["rope_parameters"]["rope_theta"] = 2.0
+    else:
+        config["scale_embedding"] = not config["scale_embedding"]
+    (folder / "config.json").write_text(json.dumps(config))
+    shutil.rmtree(tmp_path / "kept/hypotheses")
+    after = Jobs(tmp_path / "kept", own, {"It": entry}).translate("translate_shard", "It")
+    assert after == Jobs(tmp_path / "fresh", own, {"It": entry}).translate("translate_shard", "It") != before
+
+
+def test_another_version_of_the_engine_shares_no_translations(tmp_path, data, monkeypatch) -> None:
+    names = set()
+    for version in ("5.1", "5.2"):
+        monkeypatch.setattr(importlib.metadata, "version", lambda name, said=version: said)
+        with open_system(
+            Jobs(tmp_path, data, {"Causal": CAUSAL}).plan.translation_settings("Causal", "test", 0),
+            model=str(data / "causal"),
+        ) as system:
+            names.add(json.dumps(system.key(1)))
+            assert "transformers" in json.dumps(system.key(1))
+    assert len(names) == 2
 
 
 def test_a_translation_model_that_is_killed_halfway(tmp_path, data, monkeypatch) -> None:

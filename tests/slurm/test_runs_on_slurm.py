@@ -87,11 +87,11 @@ def running(slurm: Cluster, rule: str, known: int, process: subprocess.Popen[str
 
 
 def again(made: Path, folder: Path, *without: str) -> Path:
-    """A copy of a finished run that lacks some of its results."""
+    """A copy of a finished run that lacks some of its results, and what they would be made from at once."""
     shutil.copytree(made, folder, symlinks=True)
     for name in without:
-        path = folder / RESULTS / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in (folder / RESULTS / name, folder / RESULTS / "state" / name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return folder
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from pydantic import ValidationError
 
 from lingualift.configuration.evaluation import Figure
@@ -15,6 +16,7 @@ from lingualift.figures import (
     per_language,
     seen_unseen,
 )
+from lingualift.figures.style import COLOURS
 from lingualift.scoring import COLUMNS
 
 
@@ -175,8 +177,56 @@ def test_means_of_a_panel_are_over_the_languages_that_all_systems_have():
         C={"de-en": 5},
     )
     out, into = per_language(rows, systems=["A", "B", "C"], centre="en").axes
-    assert out.texts[0].get_text() == "means of 2 of 3 languages: A 20.0, B 16.0"
+    assert out.texts[0].get_text().splitlines() == [
+        "means of 2 of 3 languages: A 20.0, B 16.0",
+        "not shown, with less than half of the languages: C (0 of 3)",
+    ]
     assert into.texts[0].get_text() == "no language that all systems have"
+
+
+def test_a_system_with_less_than_half_of_the_languages_is_not_shown():
+    """Three of four are enough, two of four too, one is not: and a language that only that one has is none."""
+    rows = scores(
+        A={"zh-en": 9, "zh-de": 7, "zh-fr": 5, "zh-cs": 3},
+        B={"zh-en": 8, "zh-de": 6},
+        C={"zh-uk": 99},
+        D={"en-zh": 2},
+    )
+    figure = per_language(rows, systems=["A", "B", "C", "D"], centre="zh")
+    out, into = figure.axes
+    assert codes_of(out) == ["en", "de", "fr", "cs"]
+    assert out.texts[0].get_text().splitlines() == [
+        "means of 2 of 4 languages: A 8.0, B 7.0",
+        "not shown, with less than half of the languages: C (1 of 4), D (0 of 4)",
+    ]
+    assert into.texts[0].get_text().startswith("means of 1 languages: D 2.0")
+    # Only systems that are drawn somewhere; each in its own colour, whatever is left out before it.
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B", "D"]
+    (drawn,) = [it for it in into.collections if it.get_label() == "D"]
+    assert to_hex(drawn.get_facecolor()[0]).upper() == COLOURS[3]
+
+
+def test_the_note_of_many_systems_stays_beside_its_axes():
+    names = [f"a-system-with-a-long-name-{number}" for number in range(9)]
+    rows = scores(**{name: {"en-de": 1, "en-fr": 2} for name in names[:6]}, **{name: {} for name in names[6:]})
+    figure = per_language(rows, systems=names, centre="en", title="flores, around en")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    note, frame, title = (it.get_window_extent() for it in (axes.texts[0], axes, axes._left_title))
+    assert len(axes.texts[0].get_text().splitlines()) > 3
+    assert frame.x0 - 1 <= note.x0 and note.x1 <= figure.bbox.x1
+    assert frame.y1 <= note.y0 and note.y1 <= title.y0
+
+
+def test_systems_that_share_no_language_are_not_drawn_as_empty_axes(tmp_path):
+    rows = scores(A={"en-de": 1, "en-fr": 2, "cs-en": 3}, B={"en-de": 4, "fr-en": 5})
+    out, into = seen_unseen(rows, "A", "B", seen={"de"}).axes
+    assert codes_of(out) == ["de"] and not codes_of(into) and not len(into.get_yticks())
+    assert [text.get_text() for text in into.texts] == ["no language that both systems have a score of"]
+    keys = {"kind": "seen_unseen", "systems": ["A", "B"], "benchmarks": ["flores"], "centre": ["en"]}
+    apart = rows[rows["target"] != "de"]
+    with pytest.raises(LingualiftError, match="A and B share no direction from or into en on flores"):
+        draw_figure(apart, Figure.model_validate(keys), families={}, out=tmp_path / "none", seen={"de"})
 
 
 def test_a_heatmap_shows_those_of_the_papers_languages_that_the_run_has(tmp_path):

@@ -341,6 +341,10 @@ MISTAKES = {
         {"tables/all": {"systems": ["Tuned"], "benchmarks": ["test"], "metrics": ["chrf"]}},
         "tables.all: 'all' is a rule of the workflow: choose another name",
     ),
+    "a table named like a download": (
+        {"tables/fetch_ted": {"systems": ["Tuned"], "benchmarks": ["test"], "metrics": ["chrf"]}},
+        "tables.fetch_ted: 'fetch_ted' is a rule of the workflow: choose another name",
+    ),
     "a circle of models": (
         {"models/base": {"from": "tuned", "pretrain": {"mixture": "first", "recipe": "train"}}},
         "models.lifted.from: goes round in a circle: base → tuned → lifted → base",

@@ -3,12 +3,15 @@
 import gzip
 import json
 import os
+import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import sacrebleu
 from pydantic import TypeAdapter
 
 from lingualift import corpora
@@ -318,6 +321,30 @@ def test_multi30k(tmp_path, bring, shared_data):
     raw = gzip.decompress((shared_data / "multi30k" / "train.fr.gz").read_bytes()).decode().split("\n")
     assert table["fr"][0].as_py() == raw[0].strip()
     assert table["fr"][28_999].as_py() == raw[28_999].strip()
+
+
+def test_benchmarks_keep_the_publishers_text_and_corpora_are_composed(tmp_path, bring, raw):
+    """Bengali ya, which NFC takes apart, and an e with an accent of its own, which NFC puts together."""
+    raw("x.bn", "\u09df cafe\u0301 \r\n")
+    raw("x.en", "one\n")
+    options = {"reader": "multiway", "path": ".", "files": "x.{language}"}
+    bring(["en", "bn"], **options)
+    assert rows(tmp_path / "out", "multiway") == [("one", "\u09af\u09bc caf\u00e9")]
+    shutil.rmtree(tmp_path / "out")
+    bring(["en", "bn"], **options, strict=True)
+    assert rows(tmp_path / "out", "multiway") == [("one", "\u09df cafe\u0301")]
+
+
+@pytest.mark.parametrize("code", ["bn", "as", "pa", "yo", "or", "hi"])
+def test_references_that_are_hypotheses_are_perfect(tmp_path, bring, shared_data, code):
+    """Also where they are not in NFC, which a file of hypotheses need not be either."""
+    folder = shared_data / "flores101" / "devtest"
+    bring(["en", code], data=shared_data, reader="flores", path="flores101/devtest", strict=True)
+    published = (folder / f"{TABLE[code].codes['flores101']}.devtest").read_text(encoding="utf-8").split("\n")[:-1]
+    assert any(unicodedata.normalize("NFC", line) != line for line in published)
+    references = open_table(tmp_path / "out", "multiway")[code].to_pylist()
+    assert sacrebleu.corpus_bleu(published, [references]).score == pytest.approx(100)
+    assert references == [line.strip() for line in published]
 
 
 def test_flores_is_whole(tmp_path, bring, shared_data):

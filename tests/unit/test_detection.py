@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lingualift import detection
 from lingualift.configuration.evaluation import OFF_TARGET
 from lingualift.detection import FastText, LangDetect, off_target, score_off_target
 from lingualift.errors import LingualiftError
@@ -167,18 +168,41 @@ def test_a_killed_run_goes_on(scored, tmp_path):
     looked_at.clear()
     score_off_target([hypotheses], rates=once, out=tmp_path / "resumed.csv", **options)
     assert looked_at == [[GERMAN, ENGLISH, ""]]
-    # What is written is kept no more, and another version goes on with nothing.
-    assert list((tmp_path / "state").iterdir()) == []
-    looked_at.clear()
-    with pytest.raises(KeyboardInterrupt):
-        score_off_target([hypotheses], rates=once, out=tmp_path / "resumed.csv", **options)
-    looked_at.clear()
-    with pytest.raises(KeyboardInterrupt):
-        score_off_target([hypotheses], rates=once, out=tmp_path / "again.csv", version=2, **options)
-    assert looked_at != [[GERMAN, ENGLISH, ""]]
-    del options["state"]
-    score_off_target([hypotheses], rates=plain, out=tmp_path / "unbroken.csv", **options)
+    unkept = options.copy()
+    del unkept["state"]
+    score_off_target([hypotheses], rates=plain, out=tmp_path / "unbroken.csv", **unkept)
     assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "unbroken.csv").read_bytes()
+    # Nothing is looked at twice, but all of it by another version.
+    looked_at.clear()
+    score_off_target([hypotheses], rates=once, out=tmp_path / "again.csv", **options)
+    assert looked_at == []
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "unbroken.csv").read_bytes()
+    score_off_target([hypotheses], rates=plain, out=tmp_path / "again.csv", version=2, **options)
+    with pytest.raises(KeyboardInterrupt):
+        score_off_target([hypotheses], rates=once, out=tmp_path / "again.csv", version=3, **options)
+
+
+def test_a_kill_behind_the_counts_loses_none(scored, tmp_path, monkeypatch):
+    """While the references are looked at, when the scores are written already."""
+    folder, hypotheses = scored
+    looked_at = []
+
+    class Seen(Words):
+        def detect(self, sentences):
+            looked_at.append(list(sentences))
+            return super().detect(sentences)
+
+    options = {"benchmark_folder": folder, "languages": LANGUAGES, "system": "S", "benchmark": "B"}
+    options |= {"rates": {"R_X": ("R_X", Seen())}, "out": tmp_path / "scores.csv", "state": tmp_path / "state"}
+    with monkeypatch.context() as patch:
+        patch.setattr(detection, "_own_references", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            score_off_target([hypotheses], **options)
+    assert len(looked_at) == 2
+    looked_at.clear()
+    score_off_target([hypotheses], **options)
+    # The references alone.
+    assert all(sentences[0] in REFERENCES for sentences in looked_at)
 
 
 def test_references_of_another_language_are_counted_and_told(scored, tmp_path, caplog):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lingualift import interruptions
-from lingualift.interruptions import Stops, end_of_job, listening, start_again
+from lingualift.interruptions import Stops, end_of_job, is_preempted, listening, start_again
 
 
 class Clock:
@@ -46,6 +46,32 @@ def test_a_checkpoint_is_part_of_no_step() -> None:
     clock.now += 10
     assert stops.step_done() is None
     assert (stops.stepping, stops.writing) == (10, 500)
+
+
+def test_an_evaluation_is_part_of_no_step_and_there_is_time_for_one() -> None:
+    """By hand: a checkpoint of 10 s before, then steps of 5 s and every 200th an evaluation of 300 s; a minute."""
+    clock = Clock()
+    stops = Stops(11_000.0, clock=clock)
+    stops.checkpoint_done(10)
+    for step in range(1, 401):
+        clock.now += 5
+        assert stops.step_done() is None
+        if step % 200 == 0:
+            clock.now += 300
+            stops.evaluation_done()
+    assert (stops.stepping, stops.evaluating) == (5, 300)
+    # 2 x 5 + 300 + 2 x 10 + 60; the first evaluation, 200 steps ago, counts as much as the last.
+    assert stops.margin == 390
+
+
+def test_what_comes_before_a_checkpoint_is_no_part_of_writing_it() -> None:
+    clock = Clock()
+    stops = Stops(100_000.0, clock=clock)
+    clock.now += 5
+    assert stops.step_done() is None
+    clock.now += 310
+    stops.checkpoint_done(10)
+    assert (stops.stepping, stops.evaluating, stops.writing) == (0, 300, 10)
 
 
 def test_a_short_job_is_not_all_margin() -> None:
@@ -127,11 +153,39 @@ def test_only_a_job_of_the_profile_is_started_again(monkeypatch, tmp_path, caplo
     # Not in a job at all.
     start_again()
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    for name in ("bash", "lingualift_1f2e"):
-        _command(tmp_path, "squeue", f'[ "$2 $3" = "--jobs 17" ] && echo {name}')
+    training = "rule_train_model_wildcards_base"
+    for said in (
+        f"bash|{training}",
+        "lingualift_1f2e|(null)",
+        "lingualift_1f2e|rule_translate_shard_wildcards_Base_test_0",
+        f"lingualift_1f2e|{training}",
+    ):
+        _command(tmp_path, "squeue", f'[ "$2 $3 $5" = "--jobs 17 %j|%k" ] && echo "{said}"')
         start_again()
     assert (tmp_path / "asked").read_text() == "requeue 17\n"
     # Where SLURM may not.
     _command(tmp_path, "scontrol", "exit 1")
     start_again()
     assert "SLURM does not start job 17 again" in caplog.text
+
+
+@pytest.mark.usefixtures("_no_slurm")
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        # As SLURM 22.05 prints it in the grace time; without one, behind it; in a job that is left alone.
+        ("JobState=RUNNING Reason=None PreemptTime=2026-11-21T16:38:59 SuspendTime=None", True),
+        ("JobState=COMPLETING Reason=None PreemptTime=2026-11-21T16:38:59 SuspendTime=None", False),
+        ("JobState=COMPLETING Reason=None SuspendTime=None", False),
+        ("JobState=RUNNING Reason=None PreemptTime=None SuspendTime=None", False),
+        ("JobState=RUNNING Reason=None SuspendTime=None", False),
+    ],
+)
+def test_preempted_is_who_still_runs_and_has_a_time_of_it(monkeypatch, tmp_path, state, found) -> None:
+    assert not is_preempted()
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    _command(tmp_path, "scontrol", f'[ "$*" = "--oneliner show job 17" ] && echo "JobId=17 JobName=a b {state}"')
+    assert is_preempted() is found
+    _command(tmp_path, "scontrol", "exit 1")
+    assert not is_preempted()

@@ -107,6 +107,19 @@ def test_unseen_flores200_languages(languages, shared_data):
     )
 
 
+def test_every_language_of_flores200_has_a_row(languages):
+    """204, of which NLLB's tokenizer has all but two, and one in another script."""
+    from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
+
+    codes = [each.codes["flores200"] for each in languages.values() if "flores200" in each.codes]
+    assert len(codes) == len(set(codes)) == 204
+    assert set(codes) - set(FAIRSEQ_LANGUAGE_CODES) == {"arb_Latn", "min_Arab", "sat_Olck"}
+    assert set(FAIRSEQ_LANGUAGE_CODES) - set(codes) == {"sat_Beng"}
+    assert {each.codes["nllb"] for each in languages.values() if "nllb" in each.codes} == set(FAIRSEQ_LANGUAGE_CODES)
+    # The end of a code is the script.
+    assert [it.code for it in languages.values() if it.script != it.codes.get("flores200", it.script)[-4:]] == []
+
+
 def test_codes_name_real_files(languages, shared_data):
     def codes(dataset: str) -> list[str]:
         return [language.codes[dataset] for language in languages.values() if dataset in language.codes]

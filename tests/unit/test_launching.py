@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from lingualift.configuration.models import Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, write_json
 from lingualift.interruptions import InterruptedTrainingError, Stops
-from lingualift.launching import TrainingJob, launch, ranks_of, run_rank
+from lingualift.launching import TrainingJob, launch, log_on, ranks_of, run_rank
 from lingualift.training import LOG, load_model
 
 RECIPE = {"learning_rate": 1e-2, "batch": 4, "epochs": 1000, "max_steps": 120, "precision": "float32"}
@@ -75,6 +76,18 @@ def test_where_a_training_runs(tmp_path, started, recipe, srun, where) -> None:
     assert not (tmp_path / "state.lock").exists()
 
 
+def test_what_earlier_jobs_of_a_training_said_is_kept(tmp_path: Path) -> None:
+    former = list(logging.getLogger().handlers)
+    for number in (1, 2):
+        try:
+            log_on(str(tmp_path / "state/models/base.log"))
+            logging.warning("job %d", number)
+        finally:
+            logging.getLogger().handlers[:] = former
+    lines = (tmp_path / "state/models/base.log").read_text(encoding="utf-8").splitlines()
+    assert [line.partition(" WARNING ")[2] for line in lines] == ["job 1", "job 2"]
+
+
 def test_no_more_ranks_than_gpus(monkeypatch) -> None:
     recipe = Recipe.model_validate({**RECIPE, "parallelism": "ddp", "devices": 4})
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -108,6 +121,13 @@ def test_a_command_is_told_to_stop_by_the_signal_that_srun_passes_on(tmp_path, c
         with pytest.raises(LingualiftError, match="no-such-srun: no such command"):
             commands.follow(["no-such-srun"], {})
         assert not commands.told
+
+
+def test_who_cannot_note_that_it_was_told_passes_it_on_all_the_same(tmp_path) -> None:
+    script = 'trap "exit 7" USR1; kill -TERM $PPID; while true; do sleep 0.05; done'
+    with launching._Commands(tmp_path / "no such folder" / "stop") as commands:
+        assert commands.follow(["bash", "-c", script], dict(os.environ)) == 7
+        assert commands.told
 
 
 def test_told_to_stop_between_two_commands_none_is_run_any_more(tmp_path) -> None:
@@ -165,8 +185,11 @@ def test_ranks_of_one_node_start_again_by_their_agent_those_of_several_by_anothe
 
 
 _AGENT = """
-import subprocess, sys
+import signal, subprocess, sys
 from pathlib import Path
+from lingualift.interruptions import SIGNALS
+# As a node does it: before torch, and the threads that come with it.
+signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 import torch.distributed.launcher.api as api
 from lingualift import launching
 api.elastic_launch = lambda *_: lambda *_: subprocess.run([sys.executable, "-c", sys.argv[2]], check=True)
@@ -185,7 +208,7 @@ with listening():
 
 
 def test_a_rank_that_does_not_listen_yet_stops_when_it_does(tmp_path) -> None:
-    write_json({"nodes": 1, "ranks": 1, "restarts": 0, "threads": 1}, tmp_path / "job.json")
+    write_json({"nodes": 1, "ranks": 1, "restarts": 0, "threads": 1, "name": "0"}, tmp_path / "job.json")
     command = [sys.executable, "-c", _AGENT, str(tmp_path), _RANK]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -209,11 +232,12 @@ def test_a_rank_that_is_started_behind_the_signal_stops_too(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("parallelism", ["none", "ddp"])
-@pytest.mark.parametrize("out_of_time", [True, False])
-def test_a_job_that_is_out_of_time_is_started_again_behind_its_lock(
-    tmp_path, monkeypatch, parallelism, out_of_time
+@pytest.mark.parametrize(("out_of_time", "preempted"), [(True, False), (False, True), (False, False)])
+def test_a_job_that_is_out_of_time_or_preempted_is_started_again_behind_its_lock(
+    tmp_path, monkeypatch, parallelism, out_of_time, preempted
 ) -> None:
     locked = []
+    monkeypatch.setattr(launching, "is_preempted", lambda: preempted)
     monkeypatch.setattr(launching, "start_again", lambda: locked.append((tmp_path / "state.lock").exists()))
 
     def run(job: TrainingJob) -> None:
@@ -224,7 +248,7 @@ def test_a_job_that_is_out_of_time_is_started_again_behind_its_lock(
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(InterruptedTrainingError, match="stopped"):
         launch(_job(tmp_path, parallelism=parallelism, devices=1 + (parallelism == "ddp")))
-    assert locked == [False] * out_of_time
+    assert locked == [False] * (out_of_time or preempted)
 
 
 def test_without_srun_the_nodes_of_a_recipe_are_this_one(tmp_path, monkeypatch, caplog) -> None:
@@ -262,9 +286,17 @@ def test_what_a_rank_says_is_what_the_launcher_says(tmp_path, monkeypatch, kind)
 
 
 def test_ranks_that_end_without_a_word(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(launching._Commands, "follow", lambda *_: 1)
-    with pytest.raises(LingualiftError, match=r"ended with status 1.*goes on from the newest checkpoint"):
-        launch(_job(tmp_path, parallelism="ddp", devices=2))
+    names = []
+    monkeypatch.setattr(
+        launching._Commands,
+        "follow",
+        lambda _, command, __: names.append(read_json(Path(command[-1]) / "job.json")) or 1,
+    )
+    for _ in range(2):
+        with pytest.raises(LingualiftError, match=r"ended with status 1.*goes on from the newest checkpoint"):
+            launch(_job(tmp_path, parallelism="ddp", devices=2))
+    # Each start meets elsewhere.
+    assert names[0]["name"] != names[1]["name"]
 
 
 # The real thing
@@ -316,9 +348,7 @@ def test_two_nodes_through_a_dead_rank_and_a_signal_and_on_with_one_process(tmp_
     srun = tmp_path / "srun"
     srun.write_text(_SRUN)
     srun.chmod(0o755)
-    # An own number of the job, for a port of its own.
-    for name, value in {"JOB_ID": os.getpid(), "STEP_NODELIST": "localhost,localhost"}.items():
-        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "localhost,localhost")
     monkeypatch.delenv("SLURMD_NODENAME", raising=False)
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 100_000))
 

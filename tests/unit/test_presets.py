@@ -57,3 +57,28 @@ def test_llamax2_is_the_run_of_the_paper():
     assert len(codes) == 94
     # Seven centre languages with 101 others both ways, the 42 among themselves counted once.
     assert len(it.directions("flores101")) == 7 * 101 * 2 - 42
+
+
+def test_tables_of_the_evaluation_have_every_system_whose_numbers_are_printed():
+    """What stands in config/published is shown: systems and, of Table 8, metrics."""
+    tables = plan("evaluation").configuration.tables
+    checked = 0
+    for name in ("table4", "table7", "table8", "table13"):
+        table = tables[name]
+        lines = (ROOT / "config" / "published" / f"{table.published}.csv").read_text(encoding="utf-8").splitlines()
+        header, *rows = [line.split(",") for line in lines if not line.startswith("#")]
+        printed = {row[header.index("system")] for row in rows}
+        shown = {table.published_as.get(system, system) for system in table.systems}
+        # A system through a pivot is a column of the system itself.
+        assert printed == shown - {system for system in table.systems if system.endswith("-pivot")}, name
+        if name == "table8":
+            assert {column.split()[0] for column in header[2:]} == set(table.metrics) == {"spbleu", "comet"}
+        checked += 1
+    assert checked == 4
+
+
+def test_figure5_is_that_of_the_paper():
+    """LLaMAX, Figure 5: beside models made for Chinese and for Japanese, around these."""
+    figure = plan("evaluation").configuration.figures["figure5"]
+    assert figure.centre == ("zh", "ja")
+    assert [name.split("-")[0] for name in figure.systems] == ["LLaMA2", "ChineseLLaMA2", "Swallow", "LLaMAX2"]

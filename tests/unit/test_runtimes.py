@@ -1,6 +1,8 @@
 """What a run took, from Snakemake's files and SLURM's accounts."""
 
 import csv
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from typer.testing import CliRunner
 
 from lingualift.cli import app
 from lingualift.errors import LingualiftError
-from lingualift.runtimes import add_accounting, rule_runtimes, runtime_rows
+from lingualift.runtimes import add_accounting, first_start, rule_runtimes, runtime_rows
 
 _HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 CONFIG = Path(__file__).parents[2] / "config" / "tiny.yaml"
@@ -74,7 +76,7 @@ def test_accounts_are_added_by_hand(runtimes, tmp_path, monkeypatch):
         f"10|bash||COMPLETED|99999|cpu=1||{tmp_path}",
     )
     found = rule_runtimes(runtimes)
-    assert add_accounting(found, tmp_path)
+    assert add_accounting(found, tmp_path, since="now-1days")
     row = runtime_rows(found, accounted=True)[0]
     # An hour and a half of eight GPUs and sixteen cores; 2,048 MiB.
     assert (row["GPU-hours held"], row["core-hours held"], row["attempts that broke off"]) == ("12.00", "24.00", "1")
@@ -95,17 +97,42 @@ def test_every_attempt_of_a_job_that_slurm_started_again_counts(runtimes, tmp_pa
         "8|" + job % ("RUNNING", 900),
     )
     found = rule_runtimes(runtimes)
-    assert add_accounting(found, tmp_path)
+    assert add_accounting(found, tmp_path, since="now-1days")
     row = runtime_rows(found, accounted=True)[0]
     # An hour, half of one, and two quarters.
     assert (row["hours of all attempts"], row["GPU-hours held"], row["core-hours held"]) == ("2.000", "2.00", "4.00")
     assert (row["attempts that broke off"], row["most memory, MB"]) == ("2", "2147")
 
 
+def test_slurm_is_asked_from_the_first_job_on(runtimes, tmp_path, monkeypatch):
+    """By hand: a training of 300 s that ended at 12:00:00 UTC began at 11:55; all else came later."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    noon = 1795262400
+    for path in runtimes.rglob("*.tsv"):
+        os.utime(path, (noon + 9999, noon + 9999))
+    os.utime(runtimes / "train_model/lifted.tsv", (noon, noon))
+    assert first_start(runtimes) == "2026-11-21T11:55:00"
+    with pytest.raises(LingualiftError, match="no job has finished yet"):
+        first_start(tmp_path / "nothing")
+    asked = tmp_path / "sacct"
+    asked.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    asked.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/tiny").symlink_to(tmp_path)
+    (tmp_path / "config").symlink_to(CONFIG.parent)
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["runtimes", str(CONFIG)]).exit_code == 0
+    assert "--starttime=2026-11-21T11:55:00" in (tmp_path / "asked").read_text()
+    monkeypatch.delenv("TZ")
+    time.tzset()
+
+
 def test_no_accounts(runtimes, tmp_path, monkeypatch):
     found = rule_runtimes(runtimes)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not add_accounting(found, tmp_path)
+    assert not add_accounting(found, tmp_path, since="now-1days")
 
 
 def test_command_writes_a_table(runtimes, tmp_path, monkeypatch):

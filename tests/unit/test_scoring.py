@@ -194,14 +194,52 @@ def test_scoring_goes_on_where_it_was(texts, tmp_path, monkeypatch):
     monkeypatch.setattr(Scorer, "score", lambda self, hypotheses: scored.append(1) or plain(self, hypotheses))
     assert score("resumed.csv", state=tmp_path / "state") == unbroken
     assert len(scored) == 1
-    # The scores are written: nothing is kept beside them.
-    assert list((tmp_path / "state").iterdir()) == []
-    # Other hypotheses know nothing of what was kept of these.
-    _break_off(monkeypatch, lambda: score("state.csv", state=tmp_path / "state"))
-    made["en-de"] = texts["de"]
-    hypotheses_file(files[0], made)
-    assert score("changed.csv", state=tmp_path / "state") == score("fresh.csv") != unbroken
-    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_what_is_new_alone_is_scored(texts, tmp_path, monkeypatch):
+    folder = benchmark(tmp_path / "benchmark", {"multiway": texts})
+    made = {"en-de": perturbed(texts["de"], 0), "en-sw": perturbed(texts["sw"], 1)}
+    metrics = {"chrf": METRICS["chrf"]}
+    scored = []
+    plain = Scorer.score
+    monkeypatch.setattr(
+        Scorer, "score", lambda self, hypotheses: scored.append(hypotheses[3]) or plain(self, hypotheses)
+    )
+
+    def score(folder=folder, workers=1, limit=None) -> list[str]:
+        """The first words that were scored; the rows are those of a run that has kept nothing."""
+        name = str(len(list(tmp_path.iterdir())))
+        files = [hypotheses_file(tmp_path / f"{name}.jsonl", made)]
+        arguments = {"benchmark_folder": folder, "metrics": metrics, "system": "S", "benchmark": "B", "limit": limit}
+        score_hypotheses(files, out=tmp_path / "out.csv", state=tmp_path / "state", workers=workers, **arguments)
+        new = scored.copy()
+        score_hypotheses(files, out=tmp_path / "fresh.csv", **arguments)
+        scored.clear()
+        assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
+        return new
+
+    assert score() == [made["en-de"][3], made["en-sw"][3]]
+    assert score() == []
+    # Another direction, by the metric that there was; another metric, of all directions.
+    made["de-en"] = perturbed(texts["en"], 2)
+    assert score() == [made["de-en"][3]]
+    metrics["plain"] = Metric(name="bleu", tokenizer="13a")
+    assert sorted(score()) == sorted(hypotheses[3] for hypotheses in made.values())
+    # Other hypotheses are scored, and what was kept of the former ones is there no more.
+    made["en-de"] = perturbed(texts["de"], 7)
+    assert score() == [made["en-de"][3]] * 2
+    for store in (tmp_path / "state").iterdir():
+        assert [json.loads(line)["direction"] for line in store.read_text().splitlines()].count("en-de") == 1
+    # Fewer directions, and one metric again: those that are left out for once are not forgotten.
+    metrics.pop("plain")
+    rest = {name: made.pop(name) for name in ("de-en", "en-sw")}
+    assert score() == []
+    made.update(rest)
+    metrics["plain"] = Metric(name="bleu", tokenizer="13a")
+    assert score(workers=2) == []
+    # Other references.
+    other = benchmark(tmp_path / "other", {"multiway": {**texts, "sw": texts["sw"][::-1]}})
+    assert score(folder=other) == [made["en-sw"][3]] * 2
 
 
 def _break_off(monkeypatch, run) -> None:
@@ -345,8 +383,8 @@ def test_a_missing_tokenizer_names_the_file_to_put_there(monkeypatch, tmp_path):
 
 
 def _without_mecab(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "MeCab", None)
-    monkeypatch.delitem(sys.modules, "sacrebleu.tokenizers.tokenizer_ja_mecab", raising=False)
+    # What sacrebleu finds where it cannot be imported.
+    monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
     Scorer(METRICS["bleu"], "ja", ["犬"])
 
 

@@ -1,5 +1,6 @@
 """Append-only stores: whatever kills a writer, what was written stands."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lingualift.errors import InputError, LingualiftError
-from lingualift.stores import HypothesisStore, RecordStore, merge_stores
+from lingualift.stores import HypothesisStore, RecordStore, ResultStore, merge_stores
 
 TEXTS = ["Ein Hund.", "", "两只狗\u2028在跑", 'He said: ", "crc": "00000000"}', "a\nb\x00c", "ß" * 300]
 
@@ -199,3 +200,39 @@ def test_killed_ten_times_the_final_file_is_the_same(tmp_path):
         store = HypothesisStore(tmp_path / f"{name}.jsonl")
         merge_stores([store], tmp_path / f"{name}.out", ["en-de", "de-en"], 60)
     assert (tmp_path / "unbroken.out").read_bytes() == (tmp_path / "killed.out").read_bytes()
+
+
+def test_a_result_is_found_on_its_own_basis_alone(tmp_path):
+    path = tmp_path / "results.jsonl"
+    with ResultStore(path) as store:
+        store.add([("en-de", "texts", {"score": 0.1}), ("en-fr", "texts", [1, "é"])])
+        assert store.get("en-de", "texts") == {"score": 0.1}
+    with ResultStore(path) as store:
+        assert store.get("en-fr", "texts") == [1, "é"]
+        assert store.get("en-de", "others") is store.get("de-en", "texts") is None
+        store.add([("en-de", "others", 2)])
+        assert store.get("en-de", "others") == 2 and store.get("en-de", "texts") is None
+    # Of the former one nothing is left.
+    assert "0.1" not in path.read_text() and len(path.read_text().splitlines()) == 2
+    assert ResultStore(path).get("en-de", "others") == 2
+
+
+def test_the_last_result_counts_where_nothing_was_tidied(tmp_path):
+    path = tmp_path / "results.jsonl"
+    with contextlib.suppress(KeyboardInterrupt), ResultStore(path) as store:
+        for number in range(3):
+            store.add([("en-de", str(number), number)])
+        raise KeyboardInterrupt
+    assert len(path.read_text().splitlines()) == 3
+    with ResultStore(path) as store:
+        assert store.get("en-de", "2") == 2 and store.get("en-de", "1") is None
+        store.add([("en-de", "1", 7)])
+    assert ResultStore(path).get("en-de", "1") == 7
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_results_without_a_file_are_those_of_the_process():
+    with ResultStore(None) as store:
+        store.add([("en-de", "texts", 1)])
+        assert store.get("en-de", "texts") == 1
+    assert ResultStore(None).get("en-de", "texts") is None

@@ -277,6 +277,22 @@ def test_published_scores_are_written_as_ours_are(tmp_path):
         published_scores(tmp_path / "absent.csv", system="S", benchmark="B", metric="spbleu")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"scores\.csv:1: expected a first line with a column for each language, found none"),
+        ("\ndirect,en,de\nen-x,/,1.5\n", r"scores\.csv:1: expected a first line with a column for each language"),
+        ("direct\nen-x\n", r"scores\.csv:1: expected a first line"),
+        ("direct,en,de\n", r"scores\.csv: not one score in it"),
+        ("direct,en,de\nen-x,/,/\n", r"scores\.csv: not one score in it"),
+    ],
+)
+def test_published_scores_that_are_none_are_told(tmp_path, text, message):
+    (tmp_path / "scores.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        published_scores(tmp_path / "scores.csv", system="S", benchmark="B", metric="spbleu")
+
+
 def test_published_scores_name_a_bad_cell(tmp_path):
     for cell in ("many", "nan"):
         # Blank lines count.

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -184,7 +185,7 @@ def test_model_folder_is_complete_and_loads_offline(tmp_path, tokenizer, blocks,
     assert model.generation_config.eos_token_id == loaded.eos_token_id
     text = loaded.decode(model.generate(**loaded("the cat", return_tensors="pt"), max_new_tokens=3)[0])
     assert text.startswith("the cat")
-    assert not (tmp_path / "state").exists() or not list((tmp_path / "state").iterdir())
+    assert not list((tmp_path / "state").rglob("checkpoint-*"))
     assert {"step", "steps", "loss", "learning_rate", "tokens_per_second", "data_wait_share", "memory_mb"} <= set(
         log[0]
     )
@@ -267,6 +268,57 @@ def test_a_half_written_checkpoint_is_left_out(
     with caplog.at_level(logging.WARNING):
         _same_run(_train(tmp_path, blocks, tokenizer, **RESUMED)[0], unbroken)
     assert "checkpoint-15 is incomplete or corrupted" in caplog.text
+
+
+@pytest.mark.parametrize("behind", ["save_model", "seal", "hand_out", "clear"])
+def test_a_model_whose_job_is_killed_at_its_very_end_is_not_trained_again(
+    tmp_path, tokenizer, blocks, unbroken, monkeypatch, behind
+) -> None:
+    """Snakemake, which was not told of the output, removes it."""
+    original = getattr(training, behind)
+
+    def break_off(*given, **more):
+        original(*given, **more)
+        raise BrokenOffError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, behind, break_off)
+        with pytest.raises(BrokenOffError):
+            _train(tmp_path, blocks, tokenizer, **RESUMED)
+    shutil.rmtree(tmp_path / "model", ignore_errors=True)
+    # Whoever goes on behind the last step has no loss to ask for.
+    _stop_at(monkeypatch, 0)
+    _same_run(_train(tmp_path, blocks, tokenizer, **RESUMED)[0], unbroken)
+    (state,) = (tmp_path / "state").iterdir()
+    assert [path.name for path in state.iterdir()] == ["model-1"]
+    # A second name, not a second file.
+    assert (state / "model-1/model.safetensors").samefile(tmp_path / "model/model.safetensors")
+
+
+def test_a_finished_model_is_of_its_settings_version_and_bytes_alone(tmp_path, tokenizer, blocks, monkeypatch) -> None:
+    settings = {"max_steps": 3}
+    _train(tmp_path, blocks, tokenizer, **settings)
+
+    def trains(**more) -> bool:
+        with monkeypatch.context() as patch:
+            _stop_at(patch, 0)
+            try:
+                _train(tmp_path, blocks, tokenizer, **settings | more)
+            except BrokenOffError:
+                return True
+        return False
+
+    assert not trains()
+    # How it is run makes no other model.
+    assert not trains(log_every=2)
+    assert trains(learning_rate=1e-3)
+    with monkeypatch.context() as patch:
+        patch.setitem(training.STAGE_VERSIONS, "train_model", 9)
+        assert trains()
+    (kept,) = (tmp_path / "state").glob("*/model-1/model.safetensors")
+    content = kept.read_bytes()
+    kept.write_bytes(content[:-1])
+    assert trains()
 
 
 def test_state_of_other_settings_is_not_gone_on_with(tmp_path, tokenizer, blocks, monkeypatch) -> None:

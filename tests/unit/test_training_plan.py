@@ -3,12 +3,13 @@
 import importlib.util
 import re
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
+from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
 
 from lingualift.configuration.loading import load_run, read_yaml
 from lingualift.configuration.models import OPERATIONAL, Recipe
@@ -36,36 +37,33 @@ def _plan(**recipe: Any) -> tuple[Plan, str]:
 ONE = {"devices": 4, "parallelism": "ddp", "batch": 64}
 TWO = {"nodes": 2, "devices": 4, "parallelism": "fsdp", "batch": 64}
 BY_SRUN = {"mpi": "srun", "tasks": 2}
+APPEND = {"slurm_extra": "--open-mode=append"}
+A_NODE = {"slurm_extra": "--open-mode=append --ntasks-per-node=1"}
 
 
 @pytest.mark.parametrize(
     ("recipe", "gpus", "given", "asked"),
     [
-        ({}, True, {}, {"gpu": 1}),
-        ({}, False, {}, {"gpu": 0}),
-        (ONE, True, {}, {"gpu": 4}),
+        ({}, True, {}, APPEND | {"gpu": 1}),
+        ({}, False, {}, APPEND | {"gpu": 0}),
+        (ONE, True, {}, APPEND | {"gpu": 4}),
         # The plugin lays the type on `gpu` by itself.
-        (ONE, True, {"gpu_model": "a100", "mem_mb": "9"}, {"gpu": 4}),
-        (ONE, True, {"gres": "gpu:a100:4"}, {}),
+        (ONE, True, {"gpu_model": "a100", "mem_mb": "9"}, APPEND | {"gpu": 4}),
+        (ONE, True, {"gres": "gpu:a100:4"}, APPEND),
         (
             TWO,
             True,
             {},
-            BY_SRUN | {"slurm_extra": "--ntasks-per-node=1 --gpus-per-node=4", "gpu": 8, "tasks_per_gpu": 0},
+            BY_SRUN | {"slurm_extra": f"{A_NODE['slurm_extra']} --gpus-per-node=4", "gpu": 8, "tasks_per_gpu": 0},
         ),
         (
             TWO,
             True,
             {"gpu_model": "a100"},
-            BY_SRUN | {"slurm_extra": "--ntasks-per-node=1 --gpus-per-node=a100:4", "gpu": 8, "tasks_per_gpu": 0},
+            BY_SRUN | {"slurm_extra": f"{A_NODE['slurm_extra']} --gpus-per-node=a100:4", "gpu": 8, "tasks_per_gpu": 0},
         ),
-        (
-            TWO,
-            True,
-            {"gres": "gpu:a100:4"},
-            BY_SRUN | {"slurm_extra": "--ntasks-per-node=1", "tasks_per_gpu": 0},
-        ),
-        (TWO, False, {}, BY_SRUN | {"slurm_extra": "--ntasks-per-node=1", "gpu": 0}),
+        (TWO, True, {"gres": "gpu:a100:4"}, BY_SRUN | A_NODE | {"tasks_per_gpu": 0}),
+        (TWO, False, {}, BY_SRUN | A_NODE | {"gpu": 0}),
     ],
 )
 def test_what_slurm_is_asked_for(recipe, gpus, given, asked) -> None:
@@ -101,6 +99,28 @@ def test_a_type_by_two_names_is_a_mistake() -> None:
         plan.training_resources(model, gpus=True, given={"gpu_model": "a100", "gres": "gpu:1"})
 
 
+def test_a_type_of_gpus_and_no_gpus_is_a_mistake() -> None:
+    plan, model = _plan()
+    with pytest.raises(LingualiftError, match=r"gpu_model \(a100\) in the profile and no GPUs: `resources: \[gpu=8\]`"):
+        plan.training_resources(model, gpus=False, given={"gpu_model": "a100"})
+
+
+def test_the_plugin_lets_a_training_append_to_its_output() -> None:
+    plan, model = _plan(**TWO)
+    asked = plan.training_resources(model, gpus=True, given={})
+    validate_slurm_extra(SimpleNamespace(resources=SimpleNamespace(**asked)))
+
+
+def test_how_many_blocks_are_held_out_is_a_setting_also_by_default() -> None:
+    """What is not held out is learnt."""
+    plan, model = _plan(evaluation={})
+    assert plan.model_settings(model)["recipe"]["evaluation"] == {"blocks": 512}
+    other, _ = _plan(evaluation={"blocks": 9, "share": 0.1})
+    assert other.model_settings(model)["recipe"]["evaluation"] == {"blocks": 9, "share": 0.1}
+    none, _ = _plan()
+    assert "evaluation" not in none.model_settings(model)["recipe"]
+
+
 # Each unlike its default.
 RUN = {
     "device_batch": 2,
@@ -124,14 +144,18 @@ def test_how_a_training_is_run_trains_nothing_again_another_rate_does() -> None:
     assert plan.model_settings(model) != faster.model_settings(model)
 
 
-def test_how_a_training_is_run_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    raw, model = _configuration(parallelism="zero2", batch=64, **RUN)
-    plan = Plan(load_run(raw, root=ROOT))
+def _script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("train_model", ROOT / "workflow/scripts/train_model.py")
     assert spec and spec.loader
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    started = []
+    return script
+
+
+def test_how_a_training_is_run_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, model = _configuration(parallelism="zero2", batch=64, **RUN)
+    plan = Plan(load_run(raw, root=ROOT))
+    script, started = _script(), []
     monkeypatch.setattr(script, "launch", lambda job, **_: started.append(job))
     given = {"settings": plan.model_settings(model), "blocks": "", "folder": "", "state": "", "seed": 1, "version": 1}
     script.main(**given, nodes=3, devices=1, config=raw)

@@ -275,11 +275,70 @@ def test_shards_share_out_the_directions(num: int, shards: int) -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_model_key_is_that_of_the_weights(tmp_path: Path) -> None:
+def test_model_key_is_that_of_the_weights_and_of_what_says_how_they_are_used(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     by_file = model_key(tmp_path)
-    write_json({"weights": {"model.safetensors": by_file[0]}, "seconds": 3}, tmp_path / "manifest.json")
-    assert model_key(tmp_path) == by_file
-    (tmp_path / "manifest.json").unlink()
+    # Weights that a manifest names are not read.
+    manifest = {"weights": by_file, "seconds": 3}
+    write_json(manifest, tmp_path / "manifest.json")
     (tmp_path / "model.safetensors").write_bytes(b"others")
-    assert model_key(tmp_path) != by_file
+    assert model_key(tmp_path) == by_file
+    seen = [by_file]
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja", "tokenizer.model", "source.spm"):
+        (tmp_path / name).write_text("1")
+        assert model_key(tmp_path) not in seen
+        seen.append(model_key(tmp_path))
+        (tmp_path / name).write_text("2")
+        assert model_key(tmp_path) not in seen
+        seen.append(model_key(tmp_path))
+    # Times, logs and descriptions are no part of a model.
+    write_json({**manifest, "seconds": 4}, tmp_path / "manifest.json")
+    (tmp_path / "README.md").write_text("A model.")
+    (tmp_path / "training.jsonl").write_text("{}")
+    assert model_key(tmp_path) == seen[-1]
+    (tmp_path / "manifest.json").unlink()
+    assert model_key(tmp_path) not in seen
+
+
+def test_a_raised_limit_translates_what_is_new_alone(tmp_path, tokenizer) -> None:
+    def run(engine: Echo, count: int, folder: Path = tmp_path / "raised", key: str = "key") -> list[str]:
+        few = {code: texts[:count] for code, texts in SENTENCES.items()}
+        return _translate(folder, tokenizer, engine, sentences=few, key=key).read_text().splitlines()
+
+    def asked(engine: Echo) -> int:
+        return sum(map(len, engine.calls))
+
+    first = run(Echo(), 11)
+    # Broken off, and gone on with: as if it had not been.
+    with pytest.raises(KeyboardInterrupt):
+        run(Echo(fail_at=5), 30)
+    rest = Echo()
+    broken = run(rest, 30)
+    whole = Echo()
+    run(Echo(), 11, tmp_path / "whole")
+    assert run(whole, 30, tmp_path / "whole") == broken
+    assert asked(whole) == 19 * len(DIRECTIONS) and rest.calls == whole.calls[5:]
+    kept = [line for line in broken if json.loads(line)["sentence"] < 11]
+    assert kept == first and len(broken) == 30 * len(DIRECTIONS)
+    again, once_more = Echo(), Echo()
+    assert run(again, 30) == broken and asked(again) == 0
+    run(once_more, 40)
+    assert asked(once_more) == 10 * len(DIRECTIONS)
+    # Raised before all of the first was there: that is made whole.
+    with pytest.raises(KeyboardInterrupt):
+        run(Echo(fail_at=1), 20, tmp_path / "early")
+    early = Echo()
+    assert len(run(early, 40, tmp_path / "early")) == 40 * len(DIRECTIONS)
+    assert asked(early) == 40 * len(DIRECTIONS) - 8
+    # Another key, or another first sentence, has nothing of it.
+    other = Echo()
+    run(other, 40, key="other")
+    assert asked(other) == 40 * len(DIRECTIONS)
+
+
+def test_sentences_that_changed_are_translated_again(tmp_path, tokenizer) -> None:
+    _translate(tmp_path, tokenizer, Echo())
+    engine = Echo()
+    changed = {**SENTENCES, "en": ["another one", *SENTENCES["en"][1:]]}
+    _translate(tmp_path, tokenizer, engine, sentences=changed)
+    assert sum(map(len, engine.calls)) == 40

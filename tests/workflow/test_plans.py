@@ -13,6 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 def dry_run(folder, config, *arguments):
     """Snakemake's account of what it would run in an empty folder."""
+    said = dry_run_output(folder, config, *arguments)
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE)}
+
+
+def dry_run_output(folder, config, *arguments):
+    """What Snakemake says when it plans in an empty folder."""
     # A workflow's paths start where it is run: here, an empty folder that has the same neighbours.
     for name in ("Snakefile", "config", "demo", "envs", "rules", "src", "workflow"):
         (folder / name).symlink_to(ROOT / name)
@@ -26,7 +32,7 @@ def dry_run(folder, config, *arguments):
         env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)}
+    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ["demo", "ntrex", "llamax2"])
@@ -56,8 +62,17 @@ def test_the_comet_environment_is_a_target_of_its_own(tmp_path):
     assert jobs == {"build_comet_environment": 1, "total": 1}
 
 
+def test_a_public_set_that_is_not_there_is_named_with_its_download(tmp_path):
+    said = dry_run_output(tmp_path, "config/evaluation.yaml", "table4")
+    assert re.search(
+        r"benchmarks\.flores101: .* the first .*, `snakemake fetch_flores101` downloads them; the run can", said
+    )
+    # What nobody publishes so has no such target.
+    assert re.search(r"models/\S+; the run can be planned, not run", said)
+
+
 def test_tables_and_figures_are_targets_by_their_names(tmp_path):
     """Published scores want no model and no test set."""
-    jobs = dry_run(tmp_path, "config/evaluation.yaml", "table4", "figure1")
-    made = {"read_published_scores": 5, "make_table": 1, "make_figure": 1, "table4": 1, "figure1": 1}
-    assert jobs == {**made, "total": 9}
+    jobs = dry_run(tmp_path, "config/evaluation.yaml", "table4", "figure1", "figure5")
+    made = {"read_published_scores": 5, "make_table": 1, "make_figure": 2, "table4": 1, "figure1": 1, "figure5": 1}
+    assert jobs == {**made, "total": 11}

@@ -1,5 +1,6 @@
 """Real runs of the tiny preset: made once, not again, after a change just what depends on it, and through kill -9."""
 
+import base64
 import json
 import os
 import random
@@ -73,6 +74,30 @@ def test_every_target_is_made(finished: Path) -> None:
     plan = Plan(load_run(finished / "config/tiny.yaml", root=finished))
     assert [path for path in plan.targets() if not (finished / RESULTS / path).exists()] == []
     assert not [path for path in (finished / RESULTS / "state").rglob("*") if path.name.startswith("checkpoint-")]
+
+
+def test_the_report_shows_tables_before_figures_with_their_captions(finished: Path) -> None:
+    output_of(finished, "--report", "report.html")
+    page = (finished / "report.html").read_text(encoding="utf-8")
+
+    def told(name: str) -> dict[str, Any]:
+        """What the page's own script holds under a name."""
+        return json.loads(re.search(rf"var {name} = (\{{.*?\}});\s*</script>", page, re.DOTALL)[1])
+
+    tables, pictures = f"{RESULTS}/tables/main.html", f"{RESULTS}/figures/direction_matrix/Lifted-Alpaca.held-out.png"
+    categories = {
+        name: [path for paths in found.values() for path in paths] for name, found in told("categories").items()
+    }
+    assert list(categories)[:2] == ["1 Tables", "2 Figures"]
+    assert categories["1 Tables"] == [tables] and categories["2 Figures"] == [pictures]
+    results = told("results")
+    assert "The best of a row is bold" in results[tables]["caption"]
+    assert "Metric: chrf. Rows are source languages" in results[pictures]["caption"]
+    # Each is in the page itself, as it was made.
+    for path, kind in ((tables, "text/html"), (pictures, "image/png")):
+        start, content = results[path]["data_uri"].split(";base64,")
+        assert start.startswith(f"data:{kind}")
+        assert base64.b64decode(content) == (finished / path).read_bytes()
 
 
 def test_second_run_does_nothing(finished: Path) -> None:

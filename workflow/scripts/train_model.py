@@ -4,7 +4,7 @@ import shlex
 
 from lingualift.configuration.models import OPERATIONAL
 from lingualift.joblog import job_logging
-from lingualift.launching import TrainingJob, launch
+from lingualift.launching import TrainingJob, launch, log_on
 
 
 def main(
@@ -44,6 +44,7 @@ def main(
 
 if "snakemake" in globals():
     with job_logging(snakemake.log[0]):
+        log_on(f"{snakemake.params.state}.log")
         main(
             **snakemake.input,
             **snakemake.output,

@@ -275,7 +275,8 @@ def _taken_names(configuration: Configuration) -> Iterator[Mistake]:
     """Tables and figures whose name is another target's."""
     for section in ("tables", "figures"):
         for name in getattr(configuration, section):
-            if name in RULES:
+            # Each public set is a target, too.
+            if name in RULES or name.startswith("fetch_"):
                 yield (section, name), f"{name!r} is a rule of the workflow: choose another name"
 
 

@@ -79,7 +79,8 @@ def training_memory(
     else:
         stage = int(kind[-1])
         weights = width * total // (ranks if stage == 3 else 1)
-        gradients = width * trained // (ranks if stage >= 2 else 1) + width * min(trained, _BUCKET)
+        # The bucket that they are summed in is there in full size, however small the model.
+        gradients = width * trained // (ranks if stage >= 2 else 1) + width * _BUCKET
         # Float32 weights, two moments, and the gradient in float32 while the step is taken.
         optimiser = 4 * _FLOAT32 * trained // ranks
         gathered = width * min(whole, _MAX_LIVE) if stage == 3 else 0

@@ -1,5 +1,6 @@
 """Systems beside each other: counts of good directions, and scores language by language."""
 
+import textwrap
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ _LIFTED, _BASE = COLOURS[0], COLOURS[1]
 # Inches; languages side by side that are told apart at that width; empty places between two groups of them.
 _PAGE, _ROW_HEIGHT, _MOST, _GAP = 7.0, 1.55, 54, 5
 _SMALL = 7  # points
+# Of a note above axes: points of its letters and lines, letters that a page is wide.
+_NOTE, _NOTE_LINE, _NOTE_WIDTH = 7.5, 10, 105
 # A count over fewer of a centre's directions would say nothing about the system.
 _COVERAGE = 0.9
 
@@ -136,7 +139,8 @@ def seen_unseen(
     """Two systems, language by language: from and into a centre language, languages that were not trained on apart.
 
     Languages stand in the order of the base's scores, a line from the base to the lifted system; those without a
-    score of both are left out. More of them than a page is wide stand in several rows, on one scale.
+    score of both are left out. More of them than a page is wide stand in several rows, on one scale. Where the systems
+    share no language, axes say so.
 
     Args:
         scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
@@ -171,8 +175,12 @@ def seen_unseen(
                 places += xs
                 start = xs[-1] + _GAP
             _language_axis(axes, places, codes, f"{name}, {label}")
+            if not codes:
+                text = "no language that both systems have a score of"
+                axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
+                axes.set_yticks([])
     _same_scales(all_axes, panels)
-    _heading(figure, all_axes[0], title, num_columns=2)
+    _heading(figure, all_axes, title, num_columns=2)
     return figure
 
 
@@ -189,7 +197,8 @@ def per_language(
     """Several systems, language by language, from and into a centre language; a marker and a colour a system.
 
     Languages stand in the order of the best score that any system has, in several rows where they are more than a page
-    is wide. Means are over the languages that all systems with a score in this panel have.
+    is wide. Of the two, from and into, a system stands not in that one where it has less than half of the languages that
+    another has, as in tables: a note says so. Means are over the languages that all systems there have.
 
     Args:
         scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
@@ -197,24 +206,36 @@ def per_language(
 
     Source: LLaMAX, Figure 5.
     """
-    panels = []
+    panels, notes = [], []
     for name, panel in _panels(scores, systems, centre, languages):
+        panel, left_out = _standing(panel)
+        notes.append(textwrap.wrap(_shared_means(panel), _NOTE_WIDTH) + textwrap.wrap(left_out, _NOTE_WIDTH))
         panel = panel.loc[panel.max(axis=1).sort_values(ascending=False, kind="stable").index]
         panels.append((name, panel, _rows([("", panel)])))
     figure, all_axes = _new_rows(panels, height=2.7, more=0.6)
     free = iter(all_axes)
-    for name, panel, rows in panels:
+    for (name, _, rows), note in zip(panels, notes, strict=True):
         for number, ((_, part),) in enumerate(rows):
             axes, xs = next(free), list(range(len(part)))
             axes.vlines(xs, part.min(axis=1), part.max(axis=1), color="0.85", linewidth=1.0, zorder=1)
             for place, system in enumerate(systems):
-                style = {"marker": MARKERS[place % len(MARKERS)], "color": _INKS[place % len(_INKS)]}
-                axes.scatter(xs, part[system], s=14, label=system, zorder=2, **style)
+                if system in part:
+                    style = {"marker": MARKERS[place % len(MARKERS)], "color": _INKS[place % len(_INKS)]}
+                    axes.scatter(xs, part[system], s=14, label=system, zorder=2, **style)
             if not number:
-                _tell_shared_means(axes, panel)
+                axes.annotate(
+                    "\n".join(note),
+                    (0.0, 1.0),
+                    (0, 3),
+                    xycoords="axes fraction",
+                    textcoords="offset points",
+                    fontsize=_NOTE,
+                    linespacing=_NOTE_LINE / _NOTE,
+                    va="bottom",
+                )
             _language_axis(axes, xs, list(part.index), f"{name}, {label}")
     _same_scales(all_axes, panels)
-    _heading(figure, all_axes[0], title, num_columns=len(systems))
+    _heading(figure, all_axes, title, num_columns=min(len(systems), 3), lines=len(notes[0]))
     return figure
 
 
@@ -228,27 +249,29 @@ def _tell_means(
         (0, 3),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
-        fontsize=7.5,
+        fontsize=_NOTE,
         ha="right" if right else "left",
         va="bottom",
     )
 
 
-def _tell_shared_means(axes: "Axes", panel: "pd.DataFrame") -> None:
+def _standing(panel: "pd.DataFrame") -> tuple["pd.DataFrame", str]:
+    """Without the systems that have less than half of the languages that another has, and a note that says so."""
+    counts = panel.count()
+    few = counts[2 * counts < counts.max()]
+    told = ", ".join(f"{system} ({count} of {counts.max()})" for system, count in few.items())
+    note = f"not shown, with less than half of the languages: {told}" if told else ""
+    return panel.drop(columns=few.index).dropna(how="all"), note
+
+
+def _shared_means(panel: "pd.DataFrame") -> str:
     """The means of systems over the languages that all of them have."""
-    shared = panel.dropna(axis=1, how="all").dropna()
+    shared = panel.dropna()
+    if shared.empty:
+        return "no language that all systems have"
     means = ", ".join(f"{system} {mean:.1f}" for system, mean in shared.mean().items())
     number = f"{len(shared)}" if len(shared) == len(panel) else f"{len(shared)} of {len(panel)}"
-    axes.annotate(
-        f"means of {number} languages: {means}" if len(shared) else "no language that all systems have",
-        (1.0, 1.0),
-        (0, -3),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        fontsize=7.5,
-        ha="right",
-        va="top",
-    )
+    return f"means of {number} languages: {means}"
 
 
 def _rows(groups: "Sequence[tuple[str, pd.DataFrame]]") -> "list[list[tuple[str, pd.DataFrame]]]":
@@ -326,8 +349,16 @@ def _language_axis(axes: "Axes", places: Sequence[float], codes: Sequence[str], 
     axes.set_ylabel(label)
 
 
-def _heading(figure: "Figure", axes: "Axes", title: str, *, num_columns: int) -> None:
-    """The title above, the legend below all axes, where no marker can run into it."""
-    axes.set_title(title, loc="left", fontsize=11, pad=16)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, loc="outside lower left", ncols=num_columns, markerscale=1.6)
+def _heading(figure: "Figure", all_axes: "Sequence[Axes]", title: str, *, num_columns: int, lines: int = 1) -> None:
+    """The title above, the legend below all axes, where no marker can run into it.
+
+    Args:
+        lines: of the note between the title and the first axes.
+    """
+    all_axes[0].set_title(title, loc="left", fontsize=11, pad=6 + _NOTE_LINE * lines)
+    handles: dict[str, object] = {}
+    for axes in all_axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    style = {"frameon": False, "ncols": num_columns, "markerscale": 1.6}
+    figure.legend(list(handles.values()), list(handles), loc="outside lower left", **style)

@@ -107,6 +107,11 @@ def _seen_unseen(
         own = around[(around["source"] == centre) | (around["target"] == centre)]
         if own.empty:
             raise LingualiftError(f"no score of {figure.metric} from or into {centre} on {figure.benchmarks[0]}")
+        if not own.duplicated(["source", "target"]).any():
+            raise LingualiftError(
+                f"{' and '.join(figure.systems)} share no direction from or into {centre} on "
+                f"{' and '.join(figure.benchmarks)}: there is nothing to compare"
+            )
         picture = seen_unseen(
             own,
             *figure.systems,

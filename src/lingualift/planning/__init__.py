@@ -29,7 +29,7 @@ STAGE_VERSIONS = {
     "compare_systems": 1,
     "read_published_scores": 1,
     "make_table": 3,
-    "make_figure": 3,
+    "make_figure": 4,
     "describe_mixture": 1,
     "fetch_dataset": 1,
     "fetch_model": 1,

@@ -69,7 +69,10 @@ class ModelPlan(Lookups):
         """What a model is made by; how its training is run is read from the configuration by the job itself."""
         model = self.configuration.models[name]
         assert model.stage is not None
-        recipe = plain(self.configuration.recipes[model.stage.recipe])
+        recipe = plain(entry := self.configuration.recipes[model.stage.recipe])
+        if entry.evaluation is not None:
+            # Also at its default: a model of a former version, which held out all of the share, is another one.
+            recipe["evaluation"]["blocks"] = entry.evaluation.blocks
         return {
             "model": name,
             "stage": model.stage_kind,
@@ -88,7 +91,7 @@ class ModelPlan(Lookups):
         ``gpu`` counts all its GPUs, of all nodes: the run holds no more of them than the profile allows. On one node
         that is all: the job is then wrapped in ``srun`` by the plugin. On several, the training calls ``srun`` itself,
         once a node (``mpi`` says so), and the GPUs of a node are asked for beside, by the same type: SLURM refuses
-        typed and untyped ones in one job.
+        typed and untyped ones in one job. SLURM's own output is written on, not over, where the job is started again.
 
         Args:
             gpus: whether jobs ask for GPUs at all.
@@ -96,7 +99,7 @@ class ModelPlan(Lookups):
                 for clusters that know nothing else.
 
         Raises:
-            LingualiftError: both ``gpu_model`` and ``gres``.
+            LingualiftError: both ``gpu_model`` and ``gres``, or a type of GPUs and no GPUs.
         """
         model = self.configuration.models[name]
         assert model.stage is not None
@@ -104,11 +107,17 @@ class ModelPlan(Lookups):
         kind, gres = given.get("gpu_model"), given.get("gres")
         if kind and gres:
             raise LingualiftError(f"train_model: gpu_model ({kind}) or gres ({gres}) in the profile, not both")
-        several: dict[str, Any] = {}
+        if kind and not gpus:
+            raise LingualiftError(
+                f"train_model: gpu_model ({kind}) in the profile and no GPUs: `resources: [gpu=8]` says how many the run "
+                "may hold"
+            )
+        asked: dict[str, Any] = {"slurm_extra": "--open-mode=append"}
         if recipe.nodes > 1:
             each = f" --gpus-per-node={kind + ':' if kind else ''}{recipe.devices}" if gpus and not gres else ""
-            several = {"mpi": "srun", "tasks": recipe.nodes, "slurm_extra": f"--ntasks-per-node=1{each}"}
+            asked["slurm_extra"] += f" --ntasks-per-node=1{each}"
+            asked |= {"mpi": "srun", "tasks": recipe.nodes}
             if gpus:
                 # None: `tasks` would else be taken for tasks of a GPU.
-                several["tasks_per_gpu"] = 0
-        return several | ({} if gres else {"gpu": recipe.nodes * recipe.devices if gpus else 0})
+                asked["tasks_per_gpu"] = 0
+        return asked | ({} if gres else {"gpu": recipe.nodes * recipe.devices if gpus else 0})

@@ -9,7 +9,8 @@ Source: Koehn 2004; sacrebleu 2.6, ``sacrebleu.significance``.
 
 import csv
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,10 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lingualift.comet_metric import read_segment_scores
 from lingualift.configuration.evaluation import Metric
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path, checksum
+from lingualift.files import atomic_path, checksum, fingerprint, remove
 from lingualift.manifests import Manifest
 from lingualift.metrics import Scorer, check_metrics, provenance
-from lingualift.scoring import Hypotheses, Pair, in_parallel, keep_directions
+from lingualift.scoring import Hypotheses, Pair, in_parallel
+from lingualift.stores import RecordStore, remove_others
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,7 +188,7 @@ def compare_systems(
     # The target first: a worker prepares the references of one target once.
     directions = sorted({pair for of in hypotheses.values() for pair in of.stretches}, key=lambda pair: pair[::-1])
     more = [provenance(metrics.values()), checksum(Path(benchmark_folder) / "manifest.json"), version]
-    keep = keep_directions(
+    keep = _keep_directions(
         directions,
         lambda remaining: in_parallel(functools.partial(_compare_direction, work), remaining, workers),
         state=state,
@@ -202,6 +204,46 @@ def compare_systems(
     manifest.counts.update(directions=len({row["direction"] for row in rows}), comparisons=len(rows))
     manifest.details["outcomes"] = summarise(rows)
     return manifest
+
+
+@contextmanager
+def _keep_directions(
+    pairs: Iterable[Pair],
+    work: Callable[[list[Pair]], Iterable[Mapping[Pair, Any]]],
+    *,
+    state: str | Path | None,
+    key: Sequence[Any],
+    column: str,
+) -> Iterator[dict[Pair, Any]]:
+    """Work out something of each direction, and keep it as it comes: a killed run goes on where it was.
+
+    What was kept is removed at the end of the block that writes the results, unless the block fails.
+
+    Args:
+        pairs: the directions.
+        work: gives the results of some of them, in any order.
+        state: a folder for what was worked out so far; nothing is kept if None.
+        key: all that determines the results, JSON-like: other work has another file.
+        column: what the results are called there; they are JSON-like.
+
+    Yields:
+        The results by direction.
+    """
+    names = {"-".join(pair): pair for pair in pairs}
+    own = None if state is None else Path(state) / f"{fingerprint(key)}.jsonl"
+    with ExitStack() as stack:
+        store = None
+        if own is not None:
+            remove_others(own)
+            store = stack.enter_context(RecordStore(own, (column,)))
+        found = {names[record["direction"]]: record[column] for record in store or ()}
+        for done in work([pair for pair in names.values() if pair not in found]):
+            if store is not None:
+                store.append({"direction": "-".join(pair), "sentence": 0, column: new} for pair, new in done.items())
+            found.update(done)
+    yield found
+    if own is not None:
+        remove(own)
 
 
 def outcome(comparison: Mapping[str, Any]) -> str:

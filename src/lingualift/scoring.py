@@ -6,7 +6,7 @@ import multiprocessing
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from lingualift.configuration.evaluation import Metric, split_direction
 from lingualift.errors import InputError, LingualiftError
-from lingualift.files import atomic_path, fingerprint, read_json, remove
+from lingualift.files import atomic_path, fingerprint, read_json
 from lingualift.manifests import Manifest
 from lingualift.metrics import Scorer, check_metrics, provenance, rates
-from lingualift.stores import RecordStore, ResultStore, remove_others
+from lingualift.stores import ResultStore
 
 COLUMNS = ("system", "benchmark", "source", "target", "metric", "score", "signature", "segments")
 
@@ -189,46 +189,6 @@ def write_scores(rows: Iterable[Mapping[str, Any]], out: str | Path) -> None:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-
-
-@contextmanager
-def keep_directions(
-    pairs: Iterable[Pair],
-    work: Callable[[list[Pair]], Iterable[Mapping[Pair, Any]]],
-    *,
-    state: str | Path | None,
-    key: Sequence[Any],
-    column: str,
-) -> Iterator[dict[Pair, Any]]:
-    """Work out something of each direction, and keep it as it comes: a killed run goes on where it was.
-
-    What was kept is removed at the end of the block that writes the results, unless the block fails.
-
-    Args:
-        pairs: the directions.
-        work: gives the results of some of them, in any order.
-        state: a folder for what was worked out so far; nothing is kept if None.
-        key: all that determines the results, JSON-like: other work has another file.
-        column: what the results are called there; they are JSON-like.
-
-    Yields:
-        The results by direction.
-    """
-    names = {"-".join(pair): pair for pair in pairs}
-    own = None if state is None else Path(state) / f"{fingerprint(key)}.jsonl"
-    with ExitStack() as stack:
-        store = None
-        if own is not None:
-            remove_others(own)
-            store = stack.enter_context(RecordStore(own, (column,)))
-        found = {names[record["direction"]]: record[column] for record in store or ()}
-        for done in work([pair for pair in names.values() if pair not in found]):
-            if store is not None:
-                store.append({"direction": "-".join(pair), "sentence": 0, column: new} for pair, new in done.items())
-            found.update(done)
-    yield found
-    if own is not None:
-        remove(own)
 
 
 def in_parallel(run: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int) -> Iterator[_Result]:

@@ -78,7 +78,7 @@ OBJECTS = records({"hypothesis": "one"}, {"hypothesis": "two"})
         ("a.txt", "", "a.txt: 0 lines, but the benchmark has 2 sentences"),
         ("a.txt", "one\ntw\0o\n", "a.txt:2: a NUL byte: the file is broken, or not plain text"),
         ("a.txt", b"one\ntw\xe9o\n", "a.txt:2: not UTF-8: byte 0xe9 at column 3"),
-        ("a.gz", gzip.compress(LINES.encode() * 5000)[:-30], "broken or cut short"),
+        ("a.gz", gzip.compress(LINES.encode() * 5000, mtime=0)[:-30], "broken or cut short"),
         ("a.jsonl", "one\ntwo\n", "a.jsonl:1: not JSON"),
         ("a.jsonl", OBJECTS.replace("two", "t\\u0000"), "a.jsonl:2: a NUL byte"),
         ("a.jsonl", OBJECTS.replace("two", "t\\ud83d"), "a.jsonl:2: half of a surrogate pair, which is no text"),

@@ -9,8 +9,7 @@ Source: Koehn 2004; sacrebleu 2.6, ``sacrebleu.significance``.
 
 import csv
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lingualift.comet_metric import read_segment_scores
 from lingualift.configuration.evaluation import Metric
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path, checksum, fingerprint, remove
+from lingualift.files import atomic_path, fingerprint
 from lingualift.manifests import Manifest
 from lingualift.metrics import Scorer, check_metrics, provenance
-from lingualift.scoring import Hypotheses, Pair, in_parallel
-from lingualift.stores import RecordStore, remove_others
+from lingualift.scoring import Hypotheses, Pair, Segments, in_parallel, result_store
+from lingualift.stores import ResultStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,6 +80,7 @@ class _Work:
     pairs: Sequence[tuple[str, str]]
     samples: int
     seed: int
+    origin: Sequence[Any]
 
 
 def resample(scorer: Scorer, hypotheses: Sequence[str], *, samples: int = SAMPLES, seed: int = SEED) -> Resampled:
@@ -158,7 +158,8 @@ def compare_systems(
         samples: how many resamples.
         seed: of the draws.
         workers: processes.
-        state: a folder for the directions compared so far, so that a killed run goes on where it was.
+        state: a folder for the rows of each direction, so that a killed run goes on where it was, and later ones
+            compare what is new alone.
         version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
@@ -184,66 +185,25 @@ def compare_systems(
             manifest.add_input(path)
             read.setdefault(name, {})[system] = read_segment_scores(path)
     hypotheses = {system: Hypotheses.open(paths, benchmark_folder, limit=limit) for system, paths in files.items()}
-    work = _Work(hypotheses, metrics, read, pairs, samples, seed)
+    # What determines the rows of a direction beside its texts.
+    origin = [version, provenance(metrics.values()), settings, pairs, samples, seed]
+    work = _Work(hypotheses, metrics, read, pairs, samples, seed, origin)
     # The target first: a worker prepares the references of one target once.
     directions = sorted({pair for of in hypotheses.values() for pair in of.stretches}, key=lambda pair: pair[::-1])
-    more = [provenance(metrics.values()), checksum(Path(benchmark_folder) / "manifest.json"), version]
-    keep = _keep_directions(
-        directions,
-        lambda remaining: in_parallel(functools.partial(_compare_direction, work), remaining, workers),
-        state=state,
-        key=[manifest.settings, manifest.inputs, pairs, limit, seed, *more],
-        column="rows",
-    )
-    with keep as compared:
-        rows = [{"benchmark": benchmark} | row for _, found in sorted(compared.items()) for row in found]
-        with atomic_path(out) as part, part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COMPARISON_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+    compared: dict[Pair, list[dict[str, Any]]] = {}
+    with result_store(state, [settings, pairs]) as kept:
+        for pair, basis, found in in_parallel(functools.partial(_compare_direction, work, kept), directions, workers):
+            if kept.get("-".join(pair), basis) is None:
+                kept.add([("-".join(pair), basis, found)])
+            compared[pair] = found
+    rows = [{"benchmark": benchmark} | row for _, found in sorted(compared.items()) for row in found]
+    with atomic_path(out) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COMPARISON_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     manifest.counts.update(directions=len({row["direction"] for row in rows}), comparisons=len(rows))
     manifest.details["outcomes"] = summarise(rows)
     return manifest
-
-
-@contextmanager
-def _keep_directions(
-    pairs: Iterable[Pair],
-    work: Callable[[list[Pair]], Iterable[Mapping[Pair, Any]]],
-    *,
-    state: str | Path | None,
-    key: Sequence[Any],
-    column: str,
-) -> Iterator[dict[Pair, Any]]:
-    """Work out something of each direction, and keep it as it comes: a killed run goes on where it was.
-
-    What was kept is removed at the end of the block that writes the results, unless the block fails.
-
-    Args:
-        pairs: the directions.
-        work: gives the results of some of them, in any order.
-        state: a folder for what was worked out so far; nothing is kept if None.
-        key: all that determines the results, JSON-like: other work has another file.
-        column: what the results are called there; they are JSON-like.
-
-    Yields:
-        The results by direction.
-    """
-    names = {"-".join(pair): pair for pair in pairs}
-    own = None if state is None else Path(state) / f"{fingerprint(key)}.jsonl"
-    with ExitStack() as stack:
-        store = None
-        if own is not None:
-            remove_others(own)
-            store = stack.enter_context(RecordStore(own, (column,)))
-        found = {names[record["direction"]]: record[column] for record in store or ()}
-        for done in work([pair for pair in names.values() if pair not in found]):
-            if store is not None:
-                store.append({"direction": "-".join(pair), "sentence": 0, column: new} for pair, new in done.items())
-            found.update(done)
-    yield found
-    if own is not None:
-        remove(own)
 
 
 def outcome(comparison: Mapping[str, Any]) -> str:
@@ -274,28 +234,44 @@ def _of(files: Mapping[str, Any], system: str, what: str) -> Any:
     return files[system]
 
 
-def _compare_direction(work: _Work, pair: Pair) -> dict[Pair, list[dict[str, Any]]]:
-    """The rows of one direction."""
+def _compare_direction(work: _Work, kept: ResultStore, pair: Pair) -> tuple[Pair, str, list[dict[str, Any]]]:
+    """The rows of one direction, and what they were worked out from."""
     direction = "-".join(pair)
+    segments = {system: of.read(pair) for system, of in work.hypotheses.items() if pair in of.stretches}
+    means = {
+        name: {system: scores[direction] for system, scores in of.items() if direction in scores}
+        for name, of in work.segment_scores.items()
+    }
+    texts = {system: [of.hypotheses, of.references] for system, of in segments.items()}
+    basis = fingerprint([work.origin, texts, {name: {s: list(v) for s, v in of.items()} for name, of in means.items()}])
+    rows = kept.get(direction, basis)
+    return pair, basis, _rows(work, pair, segments, means) if rows is None else rows
+
+
+def _rows(
+    work: _Work,
+    pair: Pair,
+    segments: Mapping[str, Segments],
+    means: Mapping[str, Mapping[str, Sequence[float]]],
+) -> list[dict[str, Any]]:
+    """The rows of one direction, from each system's texts, and from segment scores by metric and system."""
     options = {"samples": work.samples, "seed": work.seed}
     tail = f"|bs:{work.samples}|seed:{work.seed}"
     found: dict[str, tuple[dict[str, Resampled], str]] = {}
-    having = {system: of for system, of in work.hypotheses.items() if pair in of.stretches}
-    if work.metrics and any({*names} <= having.keys() for names in work.pairs):
-        segments = {system: of.read(pair) for system, of in having.items()}
+    if work.metrics and any({*names} <= segments.keys() for names in work.pairs):
         references = next(iter(segments.values())).references
         for name, metric in work.metrics.items():
             scorer = _prepared(metric, pair[1], tuple(references))
             resampled = {system: resample(scorer, of.hypotheses, **options) for system, of in segments.items()}
             found[name] = resampled, scorer.signature + tail
-    for name, of in work.segment_scores.items():
-        means = {
-            system: resample_means(scores[direction], **options) for system, scores in of.items() if direction in scores
-        }
-        found[name] = means, f"segments{tail}"
-    rows = [
+    for name, scores in means.items():
+        found[name] = (
+            {system: resample_means(values, **options) for system, values in scores.items()},
+            f"segments{tail}",
+        )
+    return [
         {
-            "direction": direction,
+            "direction": "-".join(pair),
             "system": system,
             "baseline": baseline,
             "metric": name,
@@ -308,7 +284,6 @@ def _compare_direction(work: _Work, pair: Pair) -> dict[Pair, list[dict[str, Any
         for system, baseline in work.pairs
         if {system, baseline} <= of.keys()
     ]
-    return {pair: rows}
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,9 +1,10 @@
 """Engines: what turns prompts into answers, behind one interface."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lingualift.configuration.systems import CausalModel
 from lingualift.errors import LingualiftError
@@ -12,7 +13,10 @@ from lingualift.manifests import Manifest
 from lingualift.tokenization import load_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import Cache, PreTrainedModel
+
+# Shared beginnings of prompts that are kept, a direction's and those of batches that share more.
+_BEGINNINGS = 4
 
 
 class Engine(Protocol):
@@ -32,10 +36,7 @@ class Engine(Protocol):
 
 
 class TransformersEngine:
-    """transformers' ``generate``, on whatever device there is.
-
-    What prompts share at their beginning is computed anew for each: a prefilled cache would stand before the padding
-    of a batch, at other positions than the padded prompt has it, and its answers are not exactly the same.
+    """transformers' ``generate``, on whatever device there is, with the prompt's shared beginning computed once.
 
     Args:
         model: a folder.
@@ -44,6 +45,7 @@ class TransformersEngine:
 
     def __init__(self, model: Path, system: CausalModel, *, stops: Sequence[int] = ()) -> None:
         import torch
+        from transformers.cache_utils import DynamicLayer
 
         from lingualift.training import load_model
 
@@ -53,21 +55,29 @@ class TransformersEngine:
         self.system = system
         self.eos = _eos(model)
         self.ends = [self.eos, *stops]
+        self._beginnings: dict[tuple[int, ...], Cache] = {}
+        # Recurrent and sliding layers have no keys that padding could stand behind.
+        with torch.inference_mode():
+            cache = getattr(self._read([self.eos]), "past_key_values", None)
+        self._shares = all(type(layer) is DynamicLayer for layer in getattr(cache, "layers", [None]))
 
     def generate(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
         """See :class:`Engine`."""
         import torch
 
-        longest = max(map(len, prompts))
+        shared, longest = _shared_prefix(prompts) if self._shares else 0, max(map(len, prompts))
         ids = torch.full((len(prompts), longest), self.eos)
         mask = torch.zeros_like(ids)
+        # What a batch is filled up with stands behind what its prompts share: positions are counted along the mask.
         for row, prompt in enumerate(prompts):
-            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[row, longest - len(prompt) :] = 1
+            for part in (slice(shared), slice(longest - len(prompt) + shared, longest)):
+                mask[row, part] = 1
+            ids[row, mask[row].bool()] = torch.tensor(prompt)
         with torch.inference_mode():
             out = self.model.generate(
                 input_ids=ids.to(self.device),
                 attention_mask=mask.to(self.device),
+                past_key_values=self._beginning(prompts[0][:shared], len(prompts)),
                 max_new_tokens=max_new_tokens,
                 num_beams=self.system.beam,
                 length_penalty=self.system.length_penalty,
@@ -76,6 +86,24 @@ class TransformersEngine:
                 pad_token_id=self.eos,
             )
         return [_cut(row, self.ends) for row in out[:, longest:].tolist()]
+
+    def _beginning(self, tokens: Sequence[int], size: int) -> "Cache | None":
+        """Keys and values of what all prompts of a batch begin with, for every beam of each."""
+        if not tokens:
+            return None
+        if (key := tuple(tokens)) not in self._beginnings:
+            # Where the sentences of a batch happen to begin alike it has its own; the template's is among the last few.
+            while len(self._beginnings) >= _BEGINNINGS:
+                del self._beginnings[next(iter(self._beginnings))]
+            self._beginnings[key] = self._read(key).past_key_values
+        cache = deepcopy(self._beginnings[key])
+        cache.batch_repeat_interleave(size * self.system.beam)
+        return cache
+
+    def _read(self, tokens: Sequence[int]) -> Any:
+        import torch
+
+        return self.model(torch.tensor([list(tokens)], device=self.device), use_cache=True)
 
 
 class CTranslate2Engine:

@@ -109,11 +109,44 @@ def test_penalties_of_the_models_own_file_change_nothing(model, prompts, tmp_pat
 
 @pytest.mark.parametrize("beam", [1, 4])
 def test_a_shared_beginning_computed_once_changes_nothing(model, converted, prompts, beam, monkeypatch) -> None:
-    engine = CTranslate2Engine(converted, model, CausalModel(model="m", beam=beam), threads=1)
-    cached = _answers(engine, prompts)
-    again = _answers(engine, prompts)
-    monkeypatch.setattr(engines, "_shared_prefix", lambda prompts: 0)
-    assert cached == again == _answers(engine, prompts)
+    system = CausalModel(model="m", beam=beam)
+    for engine in (CTranslate2Engine(converted, model, system, threads=1), TransformersEngine(model, system)):
+        cached = _answers(engine, prompts)
+        again = _answers(engine, prompts)
+        with monkeypatch.context() as context:
+            context.setattr(engines, "_shared_prefix", lambda prompts: 0)
+            assert cached == again == _answers(engine, prompts)
+
+
+def test_transformers_reads_a_shared_beginning_once(model, prompts, monkeypatch) -> None:
+    engine = TransformersEngine(model, CausalModel(model="m", beam=2))
+    read, forward = [], engine.model.forward
+
+    def counted(input_ids, **options):
+        read.append(tuple(input_ids.shape))
+        return forward(input_ids=input_ids, **options)
+
+    monkeypatch.setattr(engine.model, "forward", counted)
+    shared = next(place for place, column in enumerate(zip(*prompts, strict=False)) if len(set(column)) > 1)
+    assert shared > 3 and len(set(map(len, prompts))) > 1
+    for part in (prompts, prompts[::-1], prompts[1:]):
+        engine.generate(part, max_new_tokens=4)
+    longest = max(map(len, prompts)) - shared
+    whole = [shape for shape in read if shape[1] > 1]
+    assert whole == [(1, shared), *((2 * number, longest) for number in (len(prompts), len(prompts), len(prompts) - 1))]
+
+
+def test_layers_that_keep_no_keys_get_the_whole_prompt(prompts, tmp_path) -> None:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    tokenizer = tiny.tokenizer(tmp_path / "model")
+    torch.manual_seed(2)
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
+    config = MistralConfig(vocab_size=len(tokenizer), intermediate_size=64, sliding_window=12, **shape)
+    MistralForCausalLM(config).save_pretrained(tmp_path / "model")
+    engine = TransformersEngine(tmp_path / "model", CausalModel(model="m", beam=2))
+    assert not engine._shares
+    assert _answers(engine, prompts[:6], batch=1) == _answers(engine, prompts[:6], batch=6)
 
 
 def test_an_answer_does_not_depend_on_its_batch(model, converted, prompts) -> None:

@@ -6,8 +6,8 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-# The demo, unless another configuration is named: two would be laid over each other.
-if "run" not in config:
+# The demo, unless another file is named, even one that is not whole: two would be laid over each other.
+if not workflow.overwrite_configfiles and "run" not in config:
 
     configfile: "config/demo.yaml"
 

@@ -64,6 +64,8 @@ rule pack_mixture:
         "<logs>/pack_mixture/{mixture}.{model}.log",
     benchmark:
         "<benchmarks>/pack_mixture/{mixture}.{model}.tsv"
+    # Before any training, which would keep the second core from it for as long as it goes on.
+    priority: 20
     threads: 2
     resources:
         mem_mb=growing(4000),

@@ -200,10 +200,15 @@ def convert_to_ctranslate2(model: str | Path | None, out: Path) -> None:
     """Write a model in CTranslate2's own form; ``out`` has the model's name.
 
     Raises:
-        LingualiftError: there is no such model, or CTranslate2 does not know its architecture.
+        LingualiftError: there is no such model, none in safetensors, or CTranslate2 does not know its architecture.
     """
     if not model or not Path(model).is_dir():
         raise LingualiftError(f"the model `{out.name}` is not there: `models.{out.name}.path` says where it is")
+    # The converter would also unpickle `pytorch_model.bin`, and run what stands in it.
+    if not any(Path(model).glob("*.safetensors")):
+        raise LingualiftError(
+            f"{model}: no weights in safetensors; save the model again with `safe_serialization=True`"
+        )
     from ctranslate2.converters import TransformersConverter
 
     manifest = Manifest("converted model", {"model": out.name})
@@ -211,7 +216,9 @@ def convert_to_ctranslate2(model: str | Path | None, out: Path) -> None:
         try:
             TransformersConverter(str(model), load_as_float16=False).convert(str(part))
         except ValueError as error:
-            raise LingualiftError(f"{model}: {error}; set `engine: transformers` for this system") from error
+            unknown = "No conversion is registered" in str(error)
+            hint = "set `engine: transformers` for this system" if unknown else "is this the folder of a model?"
+            raise LingualiftError(f"{model}: {str(error).splitlines()[0]}; {hint}") from error
         # One of ours names the weights by their checksums.
         own = Path(model) / "manifest.json"
         manifest.add_input(own if own.is_file() else Path(model) / "config.json")

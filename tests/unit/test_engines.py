@@ -176,6 +176,7 @@ def test_an_unknown_architecture_says_what_to_set(tmp_path: Path) -> None:
     tiny.tokenizer(tmp_path / "model")
     config = LlamaConfig(vocab_size=317, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
     config.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").touch()
     text = (tmp_path / "model/config.json").read_text()
     (tmp_path / "model/config.json").write_text(
         text.replace("LlamaForCausalLM", "x").replace('"llama"', '"blenderbot"')
@@ -183,6 +184,21 @@ def test_an_unknown_architecture_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(LingualiftError, match="engine: transformers"):
         convert_to_ctranslate2(tmp_path / "model", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_pickled_weights_are_not_opened(model, tmp_path) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    for path in (tmp_path / "model").glob("*.safetensors"):
+        path.rename(path.with_name("pytorch_model.bin"))
+    with pytest.raises(LingualiftError, match="no weights in safetensors"):
+        convert_to_ctranslate2(tmp_path / "model", tmp_path / "out")
+
+
+def test_a_folder_of_no_model_is_no_matter_of_the_engine(model, tmp_path) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    write_json({"model_type": "no such type"}, tmp_path / "model" / "config.json")
+    with pytest.raises(LingualiftError, match="is this the folder of a model"):
+        convert_to_ctranslate2(tmp_path / "model", tmp_path / "out")
 
 
 def test_engine_named_in_the_configuration_stands() -> None:

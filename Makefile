@@ -23,7 +23,7 @@ help: ## Show this list
 	@echo "Variables: PYTHON=$(PYTHON) (makes the environment), CONFIG=$(CONFIG) (what is run)"
 
 run: $(STAMP) ## Install what is needed and run the demo (or CONFIG=config/other.yaml)
-	@lingualift check $(CONFIG)
+	@lingualift check --complete $(CONFIG)
 	snakemake --profile profiles/local --configfile $(CONFIG)
 	@echo
 	@lingualift results $(CONFIG)

@@ -116,12 +116,14 @@ def ours(
     threads: int,
 ) -> list[float]:
     """Scores by the package."""
-    (folder / "segments").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    paths = {name: folder / name for name in ("segments", "scores", "cache")}
-    job = paths | {"checkpoint": model, "batch": batch, "gpus": gpus, "threads": threads}
+    from lingualift.comet_segments import load_scores, write_segments
+
+    write_segments([("de-en", *zip(*lines, strict=True))], folder)
+    job = {"folder": folder, "cache": folder / "cache", "checkpoint": model}
+    job |= {"batch": batch, "gpus": gpus, "threads": threads}
     command = [str(python), "-P", str(_SCRIPT), json.dumps(job, default=str)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return [float(score) for score in (folder / "scores").read_text(encoding="utf-8").split()]
+    return load_scores(folder).tolist()
 
 
 def peer(

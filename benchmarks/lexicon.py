@@ -3,16 +3,18 @@
     python benchmarks/lexicon.py --data ../shared/data
 
 On one core, in a process of its own each time. Opening is what every job that replaces words begins with: the lexicon
-is opened in a fresh process and one word is looked up; imports are off the clock. There is no peer.
+is opened in a fresh process and one word is looked up; imports are off the clock. There is no peer. Aims: built in less
+than 60 s and 2 GB, opened in less than 0.2 s.
 """
 
 import resource
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 from common import Row, arguments_parser, main_or_part, report, run_part
+
+from lingualift.languages import Language, load_languages
 
 
 def main() -> None:
@@ -32,10 +34,11 @@ def main() -> None:
     report("lexicon", rows)
 
 
-def muse_languages(data: Path) -> dict[str, SimpleNamespace]:
+def muse_languages(data: Path) -> dict[str, Language]:
     """The languages of the MUSE files, by code."""
-    codes = sorted({code for file in (data / "muse").iterdir() for code in file.name.split(".")[0].split("-")})
-    return {code: SimpleNamespace(code=code, codes={"muse": code}, segmentation="space") for code in codes}
+    theirs = {code for file in (data / "muse").iterdir() for code in file.name.split(".")[0].split("-")}
+    table = load_languages(Path(__file__).parents[1] / "config" / "languages.tsv")
+    return {code: language for code, language in table.items() if language.codes.get("muse") in theirs}
 
 
 def build(data: str, out: str) -> dict[str, float]:

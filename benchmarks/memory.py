@@ -192,11 +192,11 @@ def pack(folder: str) -> None:
 
 def read(folder: str, steps: int = 300) -> None:
     """Read batches of blocks in training order, from all over the mixture."""
-    from lingualift.blocks import PackedBlocks, collate
+    from lingualift.blocks import PackedBlocks
 
     blocks = PackedBlocks(Path(folder) / "packed", batch=_BATCH, max_steps=steps, seed=17)
     for step in range(blocks.steps):
-        collate([blocks[item] for item in range(step * _BATCH, (step + 1) * _BATCH)])
+        blocks.batch_of(range(step * _BATCH, (step + 1) * _BATCH))
 
 
 def _mixture() -> Any:

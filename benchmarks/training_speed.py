@@ -36,7 +36,7 @@ _SIDES = ("ours", "plain loop", "Trainer")
 _WARM_UP = 3  # steps that are not counted: they compile, and fill caches
 # Hidden width, layers, heads, width of the feed-forward layers, vocabulary; tokens in a block, blocks a step.
 MODELS = {
-    "toy": (32, 1, 1, 64, 200, 32, 4),
+    "toy": (32, 1, 1, 64, 300, 32, 4),
     "3m": (192, 4, 3, 512, 6_000, 256, 8),
     "125m": (768, 12, 12, 2_048, 32_000, 512, 64),
     "1b": (2_048, 22, 32, 5_632, 32_000, 512, 32),
@@ -171,7 +171,7 @@ def _ours(folder: Path, model: str, steps: int, compiled: bool, gpu: bool) -> tu
 def _plain_loop(folder: Path, model: str, steps: int, compiled: bool, gpu: bool) -> tuple[float, float]:
     import torch
 
-    from lingualift.blocks import PackedBlocks, collate
+    from lingualift.blocks import PackedBlocks
     from lingualift.training import scratch_model
 
     *_, block, batch = MODELS[model]
@@ -185,7 +185,7 @@ def _plain_loop(folder: Path, model: str, steps: int, compiled: bool, gpu: bool)
     seconds, loss = [], 0.0
     for step in range(steps + _WARM_UP):
         start = time.perf_counter()
-        batch_of = collate([data[step * batch + row] for row in range(batch)])
+        batch_of = data.batch_of(range(step * batch, (step + 1) * batch))
         with torch.autocast("cuda", torch.bfloat16) if gpu else nullcontext():
             found = run(**{key: value.to(device) for key, value in batch_of.items()}).loss
         found.backward()

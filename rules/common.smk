@@ -24,6 +24,34 @@ envvars:
     "LINGUALIFT_GPUS",
 
 
+def given_to_trainings():
+    """What the profile sets for trainings: nodes, devices, the type of GPU."""
+    given = workflow.resource_settings.overwrite_resources.get("train_model", {})
+    # As they are written: values from the command line are functions until a job asks.
+    return {key: str(getattr(it, "raw", it)).strip("'\"") for key, it in given.items()}
+
+
+def training_resources(model):
+    """What a training asks of SLURM beside memory and time; of one type of GPU where the profile names it."""
+    return plan.training_resources(model, gpus=gpus(1) > 0, given=given_to_trainings())
+
+
+def training_gpus(model):
+    """The GPUs of a training that is to run; too few are a mistake, and so are nodes that do not go with its recipe."""
+    plan.check_spread(model, gpus=plan.gpus, given=given_to_trainings())
+    return training_resources(model).get("gpu")
+
+
+def spread(model):
+    """The nodes of a training and the devices of each."""
+    return plan.spread(model, given=given_to_trainings())
+
+
+def gpus(number):
+    """The GPUs a job asks for: none, unless the profile says how many there are (`resources: [gpu=8]`)."""
+    return number if plan.gpus else 0
+
+
 SETS = os.path.relpath(f"{workflow.basedir}/config/public_sets.yaml")
 try:
     PUBLIC_SETS = read_public_sets(SETS)
@@ -37,9 +65,10 @@ try:
     )
     # Told once, not by every job.
     told = workflow.is_main_process
-    missing_data, left_out = (
-        (plan.missing_data(), plan.left_out()) if told else ({}, {})
-    )
+    missing_data, remarks = (plan.missing_data(), plan.remarks()) if told else ({}, {})
+    # A mistake of the profile is said here, not by a job.
+    for name in plan.trained_models() if told else ():
+        training_resources(name)
 except LingualiftError as error:
     raise WorkflowError(f"the configuration has mistakes:\n{error}") from None
 
@@ -51,10 +80,11 @@ DATA = str(plan.run.data)
 for name, files in missing_data.items():
     folder = os.path.relpath(files[0], DATA).split(os.sep)[0]
     fetched = f", `snakemake fetch_{folder}` downloads them" * (folder in PUBLIC_SETS)
+    more = f" and {len(files) - 1} more" * (len(files) > 1)
     logger.warning(
-        f"{name}: {len(files)} file(s) are not there, the first {files[0]}{fetched}; the run can be planned, not run"
+        f"{name}: not there: {files[0]}{more}{fetched}; the run can be planned, not run"
     )
-for name, what in left_out.items():
+for name, what in remarks.items():
     logger.warning(f"{name}: {what}")
 
 
@@ -115,24 +145,6 @@ def there(inputs):
 def growing(amount):
     """A resource that grows with each attempt."""
     return lambda wildcards, attempt: amount * attempt
-
-
-def recipe(model):
-    """The recipe that a model is trained with."""
-    return plan.configuration.recipes[plan.configuration.models[model].stage.recipe]
-
-
-def training_resources(model):
-    """What a training asks of SLURM beside memory and time; of one type of GPU where the profile names it."""
-    given = workflow.resource_settings.overwrite_resources.get("train_model", {})
-    # As they are written: values from the command line are functions until a job asks.
-    given = {key: str(getattr(it, "raw", it)).strip("'\"") for key, it in given.items()}
-    return plan.training_resources(model, gpus=gpus(1) > 0, given=given)
-
-
-def gpus(number):
-    """The GPUs a job asks for: none, unless the profile says how many there are (`resources: [gpu=8]`)."""
-    return number if plan.gpus else 0
 
 
 def version(stage):

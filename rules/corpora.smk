@@ -79,7 +79,8 @@ rule translate_supplement:
         settings=lambda wildcards: plan.supplement_shard_settings(
             wildcards.supplement, int(wildcards.shard)
         ),
-        state=f"{RESULTS}/state/supplements/{{supplement}}",
+        base=lambda wildcards: plan.configuration.corpora[wildcards.supplement].system,
+        state=f"{RESULTS}/state/translations",
         seed=SEED,
         version=version("translate_supplement"),
     message:

@@ -1,9 +1,6 @@
 # Downloads: the only rules that use the network, on the machine that Snakemake runs on.
 
 
-from lingualift.public_sets import VERSION as PUBLIC_SET_VERSION
-
-
 localrules:
     fetch_dataset,
     fetch_model,
@@ -77,7 +74,7 @@ rule fetch_public_set:
         sets=SETS,
         checksums=os.path.relpath(f"{workflow.basedir}/config/checksums.tsv"),
         state="results/state/fetched/public_sets/{public_set}",
-        version=PUBLIC_SET_VERSION,
+        version=version("fetch_public_set"),
     message:
         "Downloading {wildcards.public_set}"
     script:

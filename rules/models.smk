@@ -10,18 +10,28 @@ rule train_model:
         "<logs>/train_model/{trained}.log",
     benchmark:
         "<benchmarks>/train_model/{trained}.tsv"
-    threads: lambda wildcards: 2 * recipe(wildcards.trained).devices
+    # The longest chain first: what is trained is trained on, translated with and scored.
+    priority: 10
+    threads: lambda wildcards: 2 * spread(wildcards.trained)[1]
     resources:
-        # Each device reads the base by itself. Most attempts follow on a time limit: a quarter more each is enough.
+        # Each device reads the base by itself, and holds its part of what is offloaded. Most attempts follow on a time
+        # limit: a quarter more each is enough.
         mem_mb=lambda wildcards, attempt: (3 + attempt)
-        * recipe(wildcards.trained).devices
-        * (8000 + plan.weights_mb(wildcards.trained))
+        * spread(wildcards.trained)[1]
+        * (
+            8000
+            + plan.weights_mb(wildcards.trained)
+            + plan.offloaded_mb(
+                wildcards.trained,
+                ranks=spread(wildcards.trained)[0] * spread(wildcards.trained)[1],
+            )
+        )
         // 4,
         runtime=growing(1440),
         # How it is spread is no parameter: on other devices nothing is trained again.
-        nodes=lambda wildcards: recipe(wildcards.trained).nodes,
-        devices=lambda wildcards: recipe(wildcards.trained).devices,
-        gpu=lambda wildcards: training_resources(wildcards.trained).get("gpu"),
+        nodes=lambda wildcards: spread(wildcards.trained)[0],
+        devices=lambda wildcards: spread(wildcards.trained)[1],
+        gpu=lambda wildcards: training_gpus(wildcards.trained),
         mpi=lambda wildcards: training_resources(wildcards.trained).get("mpi"),
         tasks=lambda wildcards: training_resources(wildcards.trained).get("tasks"),
         tasks_per_gpu=lambda wildcards: training_resources(wildcards.trained).get(
@@ -61,7 +71,7 @@ rule plot_training:
         runtime=growing(10),
     params:
         title="{trained}",
-        version=version("make_figure"),
+        version=version("plot_training"),
     message:
         "Drawing the training curve of {wildcards.trained}"
     script:

@@ -1,4 +1,7 @@
 # Translation: a job takes a system, a benchmark and a shard of its directions. What the system is says which rule.
+# All jobs keep their translations in one place, and find there what any has translated. What says how fast a system
+# translates (its batch; an endpoint's rate, its prices, where its key is) is read by the scripts themselves: no
+# parameter, so that changing it reruns nothing.
 
 
 # On the machine that Snakemake runs on: a cluster's nodes see no network.
@@ -34,7 +37,8 @@ rule translate_shard:
         settings=lambda wildcards: plan.translation_settings(
             wildcards.translating, wildcards.benchmark, int(wildcards.shard)
         ),
-        state=f"{RESULTS}/state/hypotheses/{{translating}}/{{benchmark}}",
+        base="{translating}",
+        state=f"{RESULTS}/state/translations",
         version=version("translate_shard"),
     message:
         "Translating {wildcards.benchmark} with {wildcards.translating}, shard {wildcards.shard}"
@@ -72,7 +76,8 @@ rule translate_legs:
             wildcards.benchmark,
             int(wildcards.shard),
         ),
-        state=f"{RESULTS}/state/pivots/{{translating}}/{{pivot}}/{{benchmark}}",
+        base="{translating}",
+        state=f"{RESULTS}/state/translations",
         version=version("translate_legs"),
     message:
         "Translating {wildcards.benchmark} into {wildcards.pivot} with {wildcards.translating}, shard {wildcards.shard}"
@@ -107,7 +112,8 @@ rule translate_through_pivot:
         settings=lambda wildcards: plan.translation_settings(
             wildcards.pivoting, wildcards.benchmark, int(wildcards.shard)
         ),
-        state=f"{RESULTS}/state/hypotheses/{{pivoting}}/{{benchmark}}",
+        base=lambda wildcards: plan.base_system(wildcards.pivoting),
+        state=f"{RESULTS}/state/translations",
         version=version("translate_through_pivot"),
     message:
         "Translating {wildcards.benchmark} through a pivot with {wildcards.pivoting}, shard {wildcards.shard}"
@@ -115,8 +121,7 @@ rule translate_through_pivot:
         "../workflow/scripts/translate_through_pivot.py"
 
 
-# What says how an endpoint is asked (its rate, prices, where the key is) is read by the script itself: no parameter,
-# so that changing it reruns nothing. The answers are shared by all runs.
+# The answers are shared by all runs.
 rule ask_endpoint:
     input:
         benchmark="<results>/benchmarks/{benchmark}",

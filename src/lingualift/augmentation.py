@@ -71,7 +71,7 @@ def augment_corpus(
     Of a parallel corpus each row takes one of the two directions of its language pair with probability one half; the
     tables are one a direction, ``s-t``, with the columns ``source`` (changed), ``target`` (as it was) and ``line``
     (the row in the table it came from). Of a monolingual corpus the tables are ``s-s``: changed and original. Beside
-    them lies ``coverage.csv``.
+    them lies ``coverage.csv``: for each language the counts of :class:`~lingualift.replacement.Coverage`.
 
     Args:
         languages: by code; how each is segmented.
@@ -281,6 +281,7 @@ def _coverage_rows(coverage: Mapping[str, Coverage]) -> list[dict[str, Any]]:
             **asdict(counts),
             "known_share": round(counts.known / max(counts.words, 1), 4),
             "replaced_share": round(counts.replaced / max(counts.words, 1), 4),
+            "same_share": round(counts.same / max(counts.words, 1), 4),
         }
         for code, counts in sorted(coverage.items())
     ]

@@ -1,9 +1,7 @@
 """Packed blocks as a training set whose order is a function of the seed and the step alone."""
 
-from bisect import bisect_right
-from itertools import accumulate
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +26,7 @@ class PackedBlocks(torch.utils.data.Dataset):
         epochs: passes over the blocks; the last step is filled from the next pass.
         max_steps: stop earlier.
         seed: of the order.
-        held_out: share of the blocks that :meth:`held_out_block` gives and training never reads; drawn by the seed.
+        held_out: share of the blocks that :meth:`held_out_blocks` gives and training never reads; drawn by the seed.
 
     Raises:
         LingualiftError: no block, or none but those held out.
@@ -47,10 +45,13 @@ class PackedBlocks(torch.utils.data.Dataset):
         folder = Path(folder)
         self.manifest = read_json(folder / "manifest.json")
         shards = range(self.manifest["counts"]["shards"])
-        self._tokens = [np.load(folder / f"tokens-{shard:05d}.npy", mmap_mode="r") for shard in shards]
-        self._learnt = [np.load(folder / f"learnt-{shard:05d}.npy", mmap_mode="r") for shard in shards]
-        self._ends = list(accumulate(len(tokens) for tokens in self._tokens))
-        self._all = self._ends[-1] if self._ends else 0
+        # Still mapped, but plain arrays: those of numpy's own kind for it take their time over each row.
+        self._tokens, self._learnt = (
+            [np.asarray(np.load(folder / f"{kind}-{shard:05d}.npy", mmap_mode="r")) for shard in shards]
+            for kind in ("tokens", "learnt")
+        )
+        self._ends = np.cumsum([len(tokens) for tokens in self._tokens], dtype=np.int64)
+        self._all = int(self._ends[-1]) if len(self._ends) else 0
         self.num_held_out = max(1, round(self._all * held_out)) if held_out else 0
         self.num_blocks = self._all - self.num_held_out
         if self.num_blocks <= 0:
@@ -67,53 +68,58 @@ class PackedBlocks(torch.utils.data.Dataset):
 
     def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
         """One block: ``input_ids``, ``labels`` (int64, block), and ``position_ids`` where entries are isolated."""
-        return self._block(self.number_of(item))
+        return {key: value[0] for key, value in self.batch_of([item]).items()}
 
-    def number_of(self, item: int) -> int:
-        """The number, in the packed mixture, of an item of the order."""
-        epoch, place = divmod(item, self.num_blocks)
-        number = int(Permutation(self.num_blocks, seed_of(self.seed, "epoch", epoch))(np.array([place]))[0])
-        return self._number(number)
+    def batch_of(self, items: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Some items of the order, a row each: what an item has, items x block."""
+        return self._blocks(self._numbers(items))
 
     def numbers_of_step(self, step: int) -> list[int]:
-        """The numbers of the blocks that a step reads; steps count from 1, as in logs."""
-        return [self.number_of(item) for item in range((step - 1) * self.batch, step * self.batch)]
+        """The numbers, in the packed mixture, of the blocks that a step reads; steps count from 1, as in logs."""
+        return self._numbers(range((step - 1) * self.batch, step * self.batch)).tolist()
 
-    def held_out_block(self, place: int) -> dict[str, torch.Tensor]:
-        """One of the blocks that are held out, ``place`` in ``range(num_held_out)``; in the form of an item."""
-        return self._block(self._number(self.num_blocks + place))
+    def held_out_blocks(self, places: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Some of the blocks that are held out, each of ``places`` in ``range(num_held_out)``; as items are."""
+        return self._blocks(self._drawn(self.num_blocks + np.asarray(places, np.int64)))
 
-    def _number(self, place: int) -> int:
+    def _numbers(self, items: Sequence[int]) -> np.ndarray:
+        epochs, places = np.divmod(np.asarray(items, np.int64), self.num_blocks)
+        for epoch in np.unique(epochs):
+            within = epochs == epoch
+            places[within] = Permutation(self.num_blocks, seed_of(self.seed, "epoch", epoch))(places[within])
+        return self._drawn(places)
+
+    def _drawn(self, places: np.ndarray) -> np.ndarray:
         """What blocks are held out is drawn by the seed: the last ones of an order that is not one of training."""
         if not self.num_held_out:
-            return place
-        return int(Permutation(self._all, seed_of(self.seed, "held out"))(np.array([place]))[0])
+            return places
+        return Permutation(self._all, seed_of(self.seed, "held out"))(places)
 
-    def _block(self, number: int) -> dict[str, torch.Tensor]:
-        shard = bisect_right(self._ends, number)
-        row = number - (self._ends[shard - 1] if shard else 0)
-        tokens = self._tokens[shard][row].astype(np.int64)
-        learnt = np.unpackbits(self._learnt[shard][row], count=len(tokens)).astype(bool)
-        block = {"input_ids": tokens, "labels": np.where(learnt, tokens, IGNORED)}
+    def _blocks(self, numbers: np.ndarray) -> dict[str, torch.Tensor]:
+        shards = np.searchsorted(self._ends, numbers, side="right")
+        # Counted from the end of their shard.
+        rows = [(shard, number - self._ends[shard]) for shard, number in zip(shards, numbers, strict=True)]
+        tokens = np.array([self._tokens[shard][row] for shard, row in rows], np.int64)
+        learnt = np.array([self._learnt[shard][row] for shard, row in rows])
+        learnt = np.unpackbits(learnt, axis=1, count=tokens.shape[1]).view(bool)
+        blocks = {"input_ids": tokens, "labels": np.where(learnt, tokens, IGNORED)}
         if self.manifest["isolate"]:
-            block["position_ids"], first = isolated_positions(tokens, self.manifest["eos"])
+            blocks["position_ids"], first = isolated_positions(tokens, self.manifest["eos"])
             # An entry's first token cannot be told from the entry before it.
-            block["labels"][first] = IGNORED
-        return {key: torch.from_numpy(value) for key, value in block.items()}
+            blocks["labels"][first] = IGNORED
+        return {key: torch.from_numpy(value) for key, value in blocks.items()}
 
 
 def isolated_positions(tokens: np.ndarray, eos: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions that start anew behind each end-of-sequence token; transformers masks attention by them.
 
+    Args:
+        tokens: of one block, or of several, a row each.
+
     Returns:
         The position of each token in its entry (int64), and which tokens are the first of theirs (bool).
     """
-    first = np.ones(len(tokens), bool)
-    first[1:] = tokens[:-1] == eos
-    places = np.arange(len(tokens))
-    return places - np.maximum.accumulate(np.where(first, places, 0)), first
-
-
-def collate(blocks: list[dict[str, torch.Tensor]]) -> dict[str, Any]:
-    """Stack blocks into a batch."""
-    return {key: torch.stack([block[key] for block in blocks]) for key in blocks[0]}
+    first = np.ones(tokens.shape, bool)
+    first[..., 1:] = tokens[..., :-1] == eos
+    places = np.arange(tokens.shape[-1])
+    return places - np.maximum.accumulate(np.where(first, places, 0), axis=-1), first

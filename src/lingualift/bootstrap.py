@@ -7,20 +7,20 @@ however many it is compared with. Scores, means, intervals and p-values are thos
 Source: Koehn 2004; sacrebleu 2.6, ``sacrebleu.significance``.
 """
 
-import csv
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lingualift.comet_metric import read_segment_scores
+from lingualift.comet_metric import SegmentScores, read_segment_scores
 from lingualift.configuration.evaluation import Metric
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path, fingerprint
+from lingualift.files import fingerprint, write_csv
 from lingualift.manifests import Manifest
 from lingualift.metrics import Scorer, check_metrics, provenance
-from lingualift.scoring import Hypotheses, Pair, Segments, in_parallel, result_store
+from lingualift.pools import in_parallel
+from lingualift.scoring import Hypotheses, Pair, Segments, result_store
 from lingualift.stores import ResultStore
 
 if TYPE_CHECKING:
@@ -53,13 +53,6 @@ class Resampled(NamedTuple):
     score: float
     samples: "Array"
 
-    def interval(self) -> tuple[float, float]:
-        """Mean over the resamples and half the width of the 95 % interval, as sacrebleu prints them."""
-        from sacrebleu.significance import estimate_ci
-
-        mean, half = estimate_ci(self.samples)
-        return float(mean), float(half)
-
 
 class Comparison(NamedTuple):
     """A system against another: the difference of their scores, its 95 % interval, and the p-value."""
@@ -72,11 +65,17 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class _Work:
-    """What every worker needs beside its direction."""
+    """What every worker needs beside its direction.
+
+    Attributes:
+        segment_scores: metric → system → direction → a score a sentence.
+        pairs: (system, baseline).
+        origin: what determines the rows of a direction beside its texts.
+    """
 
     hypotheses: Mapping[str, Hypotheses]
     metrics: Mapping[str, Metric]
-    segment_scores: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
+    segment_scores: Mapping[str, Mapping[str, SegmentScores]]
     pairs: Sequence[tuple[str, str]]
     samples: int
     seed: int
@@ -171,36 +170,32 @@ def compare_systems(
             there.
     """
     check_metrics(metrics.values())
-    segment_scores = segment_scores or {}
     systems = dict.fromkeys(name for pair in pairs for name in pair)
     files = {system: _of(hypotheses_files, system, "hypotheses") for system in systems}
+    segments = {
+        name: {system: _of(paths, system, f"segment scores of {name}") for system in systems}
+        for name, paths in (segment_scores or {}).items()
+    }
     settings = {name: metric.model_dump() for name, metric in metrics.items()}
     manifest = Manifest("comparisons", {"metrics": settings, "samples": samples}, seed=seed)
-    for path in (path for paths in files.values() for path in paths):
-        manifest.add_input(path)
-    read: dict[str, dict[str, Mapping[str, Sequence[float]]]] = {}
-    for name, paths in segment_scores.items():
-        for system in systems:
-            path = _of(paths, system, f"segment scores of {name}")
+    for paths in (*files.values(), *(of.values() for of in segments.values())):
+        for path in paths:
             manifest.add_input(path)
-            read.setdefault(name, {})[system] = read_segment_scores(path)
-    hypotheses = {system: Hypotheses.open(paths, benchmark_folder, limit=limit) for system, paths in files.items()}
-    # What determines the rows of a direction beside its texts.
-    origin = [version, provenance(metrics.values()), settings, pairs, samples, seed]
-    work = _Work(hypotheses, metrics, read, pairs, samples, seed, origin)
-    # The target first: a worker prepares the references of one target once.
-    directions = sorted({pair for of in hypotheses.values() for pair in of.stretches}, key=lambda pair: pair[::-1])
-    compared: dict[Pair, list[dict[str, Any]]] = {}
+    scores = {name: {system: read_segment_scores(path) for system, path in of.items()} for name, of in segments.items()}
+    signatures = {name: [it.signature for it in of.values()] for name, of in scores.items()}
+    work = _Work(
+        {system: Hypotheses.open(paths, benchmark_folder, limit=limit) for system, paths in files.items()},
+        metrics,
+        scores,
+        pairs,
+        samples,
+        seed,
+        [version, provenance(metrics.values()), settings, pairs, samples, seed, signatures],
+    )
     with result_store(state, [settings, pairs]) as kept:
-        for pair, basis, found in in_parallel(functools.partial(_compare_direction, work, kept), directions, workers):
-            if kept.get("-".join(pair), basis) is None:
-                kept.add([("-".join(pair), basis, found)])
-            compared[pair] = found
+        compared = _compare_directions(work, kept, workers)
     rows = [{"benchmark": benchmark} | row for _, found in sorted(compared.items()) for row in found]
-    with atomic_path(out) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COMPARISON_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(rows, out, COMPARISON_COLUMNS)
     manifest.counts.update(directions=len({row["direction"] for row in rows}), comparisons=len(rows))
     manifest.details["outcomes"] = summarise(rows)
     return manifest
@@ -232,6 +227,18 @@ def _of(files: Mapping[str, Any], system: str, what: str) -> Any:
     if system not in files:
         raise LingualiftError(f"a comparison names {system}, but there are no {what} of it")
     return files[system]
+
+
+def _compare_directions(work: _Work, kept: ResultStore, workers: int) -> dict[Pair, list[dict[str, Any]]]:
+    """The rows of each direction; those that are new are kept as they come."""
+    # The target first: a worker prepares the references of one target once.
+    directions = sorted({pair for of in work.hypotheses.values() for pair in of.stretches}, key=lambda pair: pair[::-1])
+    compared: dict[Pair, list[dict[str, Any]]] = {}
+    for pair, basis, found in in_parallel(functools.partial(_compare_direction, work, kept), directions, workers):
+        if kept.get("-".join(pair), basis) is None:
+            kept.add([("-".join(pair), basis, found)])
+        compared[pair] = found
+    return compared
 
 
 def _compare_direction(work: _Work, kept: ResultStore, pair: Pair) -> tuple[Pair, str, list[dict[str, Any]]]:
@@ -267,7 +274,7 @@ def _rows(
     for name, scores in means.items():
         found[name] = (
             {system: resample_means(values, **options) for system, values in scores.items()},
-            f"segments{tail}",
+            " / ".join(dict.fromkeys(it.signature or "segments" for it in work.segment_scores[name].values())) + tail,
         )
     return [
         {

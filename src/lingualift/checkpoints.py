@@ -3,7 +3,9 @@
 import json
 import logging
 import math
+import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from lingualift.modelcards import LOG, model_card
 
 logger = logging.getLogger(__name__)
 _SEAL = "complete.json"
+_AT_ONCE = 8  # files that are read at once
 # Settings of a recipe that former versions did not have: left out where they say nothing, their state is gone on with.
 _LATER = ("lora", "evaluation")
 _LATER_OPERATIONAL = ("offload", "restarts")
@@ -25,9 +28,11 @@ def files_of(checkpoint: Path) -> list[str]:
     return sorted(str(path.relative_to(checkpoint)) for path in files)
 
 
-def checksums(checkpoint: Path, names: Iterable[str]) -> dict[str, str]:
-    """The checksums of some of a checkpoint's files: ranks share them out."""
-    return {name: checksum(checkpoint / name) for name in names}
+def checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """The checksums of some of a folder's files, several at a time: of large ones, each takes a core for itself."""
+    names = list(names)
+    with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
+        return dict(zip(names, pool.map(lambda name: checksum(folder / name), names), strict=True))
 
 
 def seal(checkpoint: Path, sums: Mapping[str, str] | None = None) -> None:
@@ -44,7 +49,7 @@ def is_valid(checkpoint: Path) -> bool:
         sums = read_json(checkpoint / _SEAL)
     except InputError:
         return False
-    return all((checkpoint / name).is_file() and checksum(checkpoint / name) == value for name, value in sums.items())
+    return all((checkpoint / name).is_file() for name in sums) and checksums(checkpoint, sums) == sums
 
 
 def newest_valid(folder: Path) -> Path | None:
@@ -109,7 +114,14 @@ def clear(own: Path, *, but: Path) -> None:
 
 
 def find_state(
-    state: Path, *, blocks: Path, base: Path | None, recipe: Recipe, scratch: Scratch | None, seed: int
+    state: Path,
+    *,
+    blocks: Path,
+    base: Path | None,
+    recipe: Recipe,
+    scratch: Scratch | None,
+    seed: int,
+    version: int = 1,
 ) -> tuple[str, str | None]:
     """The folder of exactly this training, and the checkpoint to go on from; what is behind that one is removed.
 
@@ -117,6 +129,7 @@ def find_state(
         state: where a model's trainings are, each in a folder of its own; those of other settings are left alone.
         blocks: packed mixture.
         base: folder of the model to go on from.
+        version: the stage's; what another version has trained is not gone on with.
     """
     packed = read_json(blocks / "manifest.json")
     key = fingerprint(
@@ -126,14 +139,16 @@ def find_state(
             "recipe": _shaping(recipe, packed),
             # Not its checksum: the time that packing took is not part of what was packed.
             "blocks": _without(packed, "seconds", "versions"),
-            "base": [checksum(path) for path in sorted(base.glob("*.safetensors"))] if base else None,
+            "base": _weights_of(base) if base else None,
+            # The first is left out, as the folders once named none: what it has finished is not trained again.
+            **({"version": version} if version > 1 else {}),
         }
     )
     own = state / key
     for other in sorted(state.iterdir()) if state.is_dir() else ():
         if other != own and (steps := [step_of(path) for path in _checkpoints(other)]):
             logger.warning(
-                "%s has checkpoints up to step %d of a training with other settings (or another mixture or base): "
+                "%s has checkpoints up to step %d of a training with other settings (or another mixture, base or version): "
                 "not gone on with; with those settings again it is. It is removed when the model has been written",
                 *(other, max(steps)),
             )
@@ -146,6 +161,11 @@ def find_state(
         remove(own / LOG)
     remove_after(own, newest)
     return str(own), str(newest) if newest else None
+
+
+def _weights_of(base: Path) -> list[str]:
+    """The checksums of a model's weights."""
+    return list(checksums(base, sorted(path.name for path in base.glob("*.safetensors"))).values())
 
 
 def _shaping(recipe: Recipe, packed: Mapping[str, Any]) -> dict[str, Any]:

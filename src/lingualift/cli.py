@@ -45,24 +45,36 @@ def _shipped(name: str) -> Path:
 
 
 @app.command()
-def check(config: _ConfigurationFile) -> None:
-    """Check a configuration; say what data is missing."""
+def check(
+    config: _ConfigurationFile,
+    complete: Annotated[bool, typer.Option("--complete", help="End with status 2 where data are missing.")] = False,
+) -> None:
+    """Check a configuration; say what data are missing. Ends with status 1 on a mistake."""
     from lingualift.configuration.loading import load_run
     from lingualift.planning import Plan, summary
 
     with _friendly():
         plan = Plan(load_run(config))
-        missing, left_out = plan.missing_data(), plan.left_out()
-    counts = ", ".join(f"{number} {section}" for section, number in summary(plan).items() if number)
+        missing, remarks = plan.missing_data(), plan.remarks()
+    counts = ", ".join(_counted(number, section) for section, number in summary(plan).items() if number)
     typer.echo(f"{config}: good; {counts}")
     for name in plan.configuration.benchmarks:
-        typer.echo(f"  {name}: {len(plan.directions(name)):,} directions in {plan.shards(name)} job(s) a system")
+        jobs = _counted(plan.shards(name), "jobs")
+        typer.echo(f"  {name}: {_counted(len(plan.directions(name)), 'directions')} in {jobs} a system")
     for folder, hub in plan.fetched_datasets().items():
         typer.echo(f"  {folder}: is downloaded from {hub.name}")
-    for name, what in left_out.items():
+    for name, what in remarks.items():
         typer.echo(f"  {name}: {what}")
     for name, files in missing.items():
-        typer.echo(f"  missing: {name}: {len(files)} file(s), the first {files[0]}")
+        typer.echo(f"  missing: {name}: {files[0]}{f' and {len(files) - 1:,} more' if len(files) > 1 else ''}")
+    if missing and complete:
+        raise typer.Exit(2)
+
+
+def _counted(number: int, what: str) -> str:
+    """``1 corpus``, ``2 corpora``."""
+    one = {"corpora": "corpus", "dictionaries": "dictionary"}.get(what, what.removesuffix("s"))
+    return f"{number:,} {one if number == 1 else what}"
 
 
 @app.command()
@@ -102,7 +114,13 @@ def estimate(
     nodes: Annotated[int | None, typer.Option(min=1, help="In place of the recipes' own.")] = None,
     gpus_per_node: Annotated[int | None, typer.Option(min=1, help="In place of the recipes' own.")] = None,
     sentence_tokens: Annotated[float, typer.Option(min=1, help="Tokens of a sentence, where none is counted.")] = 40,
+    document_tokens: Annotated[
+        float, typer.Option(min=1, help="Tokens of a record of monolingual jsonl, parquet or datasets; mC4's, by mT5.")
+    ] = 950,
     rows: Annotated[list[str] | None, typer.Option(help="CORPUS=ROWS of a corpus that is not there yet.")] = None,
+    row_tokens: Annotated[
+        list[str] | None, typer.Option(help="CORPUS=TOKENS of a row: a line, a document, both sides of a pair.")
+    ] = None,
     tokens: Annotated[list[str] | None, typer.Option(help="MIXTURE=TOKENS of one pass, where you know them.")] = None,
     shape: Annotated[list[str] | None, typer.Option(help="BASE=SHAPE of a base not there yet: llama-2-7b.")] = None,
     profile: Annotated[Path | None, typer.Option(help="Plan the jobs with it: profiles/slurm.")] = None,
@@ -114,6 +132,7 @@ def estimate(
     options = {"rows": rows or (), "tokens": tokens or (), "shapes": shape or (), "profile": profile, "jobs": jobs}
     options |= {"gpu": gpu, "gpu_memory": gpu_memory, "peak": peak, "utilisation": utilisation, "measured": measured}
     options |= {"nodes": nodes, "gpus_per_node": gpus_per_node, "sentence_tokens": sentence_tokens}
+    options |= {"document_tokens": document_tokens, "row_tokens": row_tokens or ()}
     with _friendly():
         typer.echo(estimated(config, **options), nl=False)
 
@@ -124,18 +143,57 @@ def runtimes(
     since: Annotated[
         str | None, typer.Option(help="From when on SLURM is asked, as sacct takes it; the run's first job by default.")
     ] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="What trained the models that do not say it themselves, e.g. a100-80.")
+    ] = None,
+    peak: Annotated[float | None, typer.Option(help="TFLOP/s of one such GPU, dense; by its name by default.")] = None,
 ) -> None:
-    """Say what a run really took, by rule; write it to the run's tables."""
+    """Say what a run really took, by rule, and what its trainings reached; write it to the run's tables."""
     from lingualift.configuration.loading import load_run
-    from lingualift.runtimes import add_accounting, first_start, rule_runtimes, runtime_rows, write_runtimes
+    from lingualift.estimates.efficiency import chosen_device
+    from lingualift.runtimes import (
+        add_accounting,
+        first_start,
+        rule_runtimes,
+        runtime_rows,
+        training_rows,
+        trainings,
+        write_runtimes,
+    )
 
     with _friendly():
-        folder = Path("results") / load_run(config).configuration.run
-        found = rule_runtimes(folder / "runtimes")
+        folder, device = Path("results") / load_run(config).configuration.run, chosen_device(gpu, peak)
+        runs = trainings(folder / "models")
+        found = rule_runtimes(folder / "runtimes", nodes={name: it.nodes for name, it in runs.items()})
         accounted = add_accounting(found, Path.cwd(), since=since or first_start(folder / "runtimes"))
-        rows = runtime_rows(found, accounted=accounted)
+        rows = runtime_rows(found, accounted=accounted, runs=runs, device=device)
         typer.echo(write_runtimes(rows, folder / "tables" / "runtimes.csv"), nl=False)
+        if runs:
+            table = write_runtimes(training_rows(runs, device), folder / "tables" / "trainings.csv")
+            typer.echo(f"\n{table}", nl=False)
     typer.echo(f"\n{folder}/tables/runtimes.csv{'' if accounted else '; SLURM keeps no accounts here'}")
+
+
+@app.command()
+def prune(
+    config: _ConfigurationFile,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are listed.")] = False,
+) -> None:
+    """List the kept translations that a configuration no longer uses, and their sizes; with --yes, remove them."""
+    from lingualift.configuration.loading import load_run
+    from lingualift.pruning import find_stores, remove_unused
+
+    with _friendly():
+        run = load_run(config)
+        folder = Path("results") / run.configuration.run
+        found = find_stores(run, folder)
+        for it in (it for it in found if it.unused):
+            num_stores = len(it.unused) + len(it.used)
+            what = f"{len(it.unused):,} of {num_stores:,} directions, {it.size / 1e6:,.1f} MB"
+            typer.echo(f"{it.folder}: {what}: {it.describe()}")
+        unused, size = sum(len(it.unused) for it in found), sum(it.size for it in found)
+        typer.echo(f"{unused:,} stores, {size / 1e6:,.1f} MB, that {config} does not use", nl=False)
+        typer.echo(f"; {remove_unused(found):,} removed" if yes else "; `--yes` removes them" if unused else "")
 
 
 @app.command()
@@ -188,6 +246,23 @@ def languages(
 
 
 @app.command()
+def add_language(
+    cells: Annotated[
+        list[str],
+        typer.Argument(metavar="COLUMN=VALUE…", help="code, name, script and iso639_3 are needed; others as they are."),
+    ],
+    languages_file: _LanguagesFile = None,
+) -> None:
+    """Add a language to languages.tsv: code=qlx name=Qualaxian script=Latn iso639_3=qlx mc4=qlx."""
+    from lingualift.language_rows import add_language as add
+
+    path = languages_file or _shipped("languages.tsv")
+    with _friendly():
+        language = add(path, cells)
+    typer.echo(f"{path}: {language.code}, {language.name}; in {', '.join(language.codes) or 'no data set'}")
+
+
+@app.command()
 def translate(
     model: Annotated[Path, typer.Argument(help="The folder of a model, e.g. results/demo/models/lifted-alpaca.")],
     sentence: Annotated[str | None, typer.Argument(help="Default: the lines of the standard input.")] = None,
@@ -234,10 +309,9 @@ def _translations(
     for code in (source, target):
         if code not in table:
             raise LingualiftError(f"no language {code!r}{nearest(code, table)}; `lingualift languages` lists them")
-    languages = {code: table[code] for code in (source, target)}
     translated = [""] * len(sentences)
     filled = [number for number, text in enumerate(sentences) if text]
-    with _translator(model, languages, prompts=read_yaml(files[1]), **options) as translator:
+    with _translator(model, table, (source, target), prompts=read_yaml(files[1]), **options) as translator:
         for numbers, questions, longest in translator.plan([sentences[n] for n in filled], source, target):
             for number, answer in zip(numbers, translator.answer(questions, longest), strict=True):
                 translated[filled[number]] = answer
@@ -247,7 +321,8 @@ def _translations(
 @contextmanager
 def _translator(
     model: Path,
-    languages: Mapping[str, "Language"],
+    table: Mapping[str, "Language"],
+    codes: Sequence[str],
     *,
     prompts: Mapping[str, Any],
     prompt: str | None,
@@ -255,12 +330,12 @@ def _translator(
     engine: str,
     threads: int,
 ) -> Iterator["Translates"]:
-    """The model of a folder, causal or a translation model, ready to translate between some languages."""
+    """The model of a folder, causal or a translation model, ready to translate between languages of these codes."""
     from lingualift.configuration.messages import nearest
     from lingualift.configuration.prompts import Prompt
     from lingualift.configuration.systems import FAMILIES, CausalModel, TranslationModel
     from lingualift.engines import choose_engine, convert_to_ctranslate2
-    from lingualift.sequence_models import codes_in, detect_family, is_translation_model, load_sequence_translator
+    from lingualift.sequence_models import detect_family, is_translation_model, load_sequence_translator, told_codes
     from lingualift.translation import load_translator
 
     def template(name: str) -> Prompt:
@@ -272,22 +347,24 @@ def _translator(
         template(prompt)
     if not (model / "config.json").is_file():
         raise LingualiftError(f"{model}: not the folder of a model (it has no config.json)")
-    names = {code: language.name for code, language in languages.items()}
     if is_translation_model(model):
-        family = FAMILIES[detect_family(model)]
+        name = detect_family(model)
+        family = FAMILIES[name]
         if engine not in ("auto", "transformers"):
             raise LingualiftError(f"{model}: a translation model, which transformers runs, not {engine}")
         if prompt and not family.prompt:
             raise LingualiftError(f"{model}: a translation model that is not asked in words and takes no prompt")
+        asked = template(prompt or family.prompt) if family.prompt else None
         yield load_sequence_translator(
             system=TranslationModel(translator=".", beam=beam),
             data=model,
-            names=codes_in(languages, family.column) if family.column else names,
-            prompt=template(prompt or family.prompt) if family.prompt else None,
+            names=asked.language_names(table, codes) if asked and not family.column else told_codes(table, codes, name),
+            prompt=asked,
             column=family.column,
         )
         return
     system = CausalModel.model_validate({"model": "model", "beam": beam, "engine": engine})
+    asked = template(prompt or "alpaca")
     with tempfile.TemporaryDirectory() as folder:
         converted = Path(folder) / "converted" if choose_engine(system, gpus=_gpus()) == "ctranslate2" else None
         if converted is not None:
@@ -296,8 +373,8 @@ def _translator(
             model=model,
             converted=converted,
             system=system,
-            prompt=template(prompt or "alpaca"),
-            names=names,
+            prompt=asked,
+            names=asked.language_names(table, codes),
             threads=threads,
         )
 

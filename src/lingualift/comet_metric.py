@@ -1,20 +1,23 @@
 """COMET scores of hypotheses: segments go to COMET's own environment, scores of segments and directions come back."""
 
+import contextlib
+import itertools
 import json
 import logging
 import os
 import subprocess
-import tempfile
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lingualift import comet_scoring
-from lingualift.comet_scoring import CometError, CometModel
+from lingualift.comet_model import CometError, CometModel
+from lingualift.comet_segments import load_scores, write_segments
 from lingualift.configuration.evaluation import Comet as CometEntry
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path, checksum, read_json
+from lingualift.files import atomic_path, fingerprint, read_json, remove
 from lingualift.manifests import Manifest
 from lingualift.scoring import Hypotheses, Pair, write_scores
 
@@ -77,7 +80,7 @@ def score_with_comet(
     Args:
         hypotheses_files: JSON lines of direction, sentence and hypothesis; each direction complete.
         out: the CSV file of scores, see ``scoring.COLUMNS``; a row per direction, sorted.
-        segments_out: JSON lines of direction, sentence and score, times 100, too; sorted.
+        segments_out: JSON lines: the signature, then direction, sentence and score, times 100, too; sorted.
         cache: a folder for the scores of segments, of all models, systems and benchmarks; it only grows.
         system: the system's name, as written into the rows; ``benchmark`` and ``metric`` likewise.
         limit: how many of the first sentences of the benchmark were translated.
@@ -97,23 +100,19 @@ def score_with_comet(
     settings = {"name": comet.name, "precision": model.precision, "batch": model.batch, "metric": metric}
     texts = Hypotheses.open(hypotheses_files, benchmark_folder, limit=limit)
     manifest = texts.manifest(settings)
-    manifest.inputs[str(model.file)] = checksum(model.file)
-    sizes: dict[Pair, int] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with (folder / "segments").open("w", encoding="utf-8") as file:
-            for pair in texts.stretches:
-                segments = texts.read(pair)
-                sizes[pair] = len(segments.references)
-                for segment in zip(*segments, strict=True):
-                    file.write(json.dumps(segment) + "\n")
+    manifest.inputs[str(model.file)] = model.checksums[model.file]
+    with _working_folder(Path(cache) / f"work-{fingerprint(str(Path(out).absolute()))}") as folder:
+        # Directions of one target follow each other: they share its references.
+        order = sorted(texts.stretches, key=lambda pair: pair[::-1])
+        sizes = write_segments((("-".join(pair), *texts.read(pair)) for pair in order), folder)
         account = _run(comet, folder, Path(cache))
         signature = (
             f"nrefs:1|model:{comet.name}|checkpoint:{model.fingerprint()}|precision:{model.precision}"
             f"|version:{account['version']}"
         )
         heads = {"system": system, "benchmark": benchmark, "metric": metric, "signature": signature}
-        rows = [heads | row for row in _write_segments(folder / "scores", sizes, segments_out)]
+        found = _write_segment_scores(folder, dict(zip(order, sizes, strict=True)), signature, segments_out)
+        rows = [heads | row for row in found]
     write_scores(rows, out)
     manifest.counts.update(
         {"directions": len(rows)} | {key: account[key] for key in ("segments", "different", "cached")}
@@ -138,21 +137,45 @@ def check_comet(comet: Comet) -> None:
         raise LingualiftError(f"{comet.model.encoder}: no such folder: the encoder of COMET's checkpoint")
 
 
-def read_segment_scores(path: str | Path) -> dict[str, list[float]]:
-    """Direction → the scores of its segments, in their order, from a file that ``score_with_comet`` wrote."""
-    scores: dict[str, list[float]] = {}
+class SegmentScores(dict[str, Sequence[float]]):
+    """Direction → the scores of its segments, in their order.
+
+    Attributes:
+        signature: COMET's; empty where the file does not say.
+    """
+
+    signature: str = ""
+
+
+def read_segment_scores(path: str | Path) -> SegmentScores:
+    """The scores of a file that ``score_with_comet`` wrote."""
+    scores = SegmentScores()
     with Path(path).open(encoding="utf-8") as file:
         for line in file:
             record = json.loads(line)
-            scores.setdefault(record["direction"], []).append(record["score"])
+            if "signature" in record:
+                scores.signature = record["signature"]
+            else:
+                scores.setdefault(record["direction"], array("d")).append(record["score"])
     return scores
 
 
+@contextlib.contextmanager
+def _working_folder(path: Path) -> Iterator[Path]:
+    """An empty folder, on the disk of the results: it may take gigabytes. What a killed job left in it is removed."""
+    remove(path)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        remove(path)
+
+
 def _run(comet: Comet, folder: Path, cache: Path) -> dict[str, Any]:
-    """Score the file ``segments`` of a folder into ``scores``; the account of it."""
+    """Score the segments of a folder, see ``comet_segments``; the account of it."""
     model = comet.model
     job = {
-        **{name: folder / name for name in ("segments", "scores", "account")},
+        "folder": folder.absolute(),
         "checkpoint": Path(model.checkpoint).absolute(),
         "encoder": Path(model.encoder).absolute() if model.encoder else None,
         "cache": cache.absolute(),
@@ -160,6 +183,7 @@ def _run(comet: Comet, folder: Path, cache: Path) -> dict[str, Any]:
         "batch": model.batch,
         "gpus": comet.gpus,
         "threads": comet.threads,
+        "fingerprint": model.fingerprint(),
         "follow_parent": True,
     }
     # -P: the package's folder would stand before COMET's own modules.
@@ -190,13 +214,21 @@ def _run(comet: Comet, folder: Path, cache: Path) -> dict[str, Any]:
     return read_json(folder / "account")
 
 
-def _write_segments(scores: Path, sizes: Mapping[Pair, int], out: str | Path) -> Iterator[dict[str, str | float]]:
-    """Write the scores of all segments, and give a row a direction."""
-    with scores.open(encoding="utf-8") as file, atomic_path(out) as part, part.open("w", encoding="utf-8") as written:
-        for (source, target), size in sizes.items():
+def _write_segment_scores(
+    folder: Path, sizes: Mapping[Pair, int], signature: str, out: str | Path
+) -> Iterator[dict[str, str | float]]:
+    """Write the scores of all segments, sorted by direction, and give a row a direction.
+
+    Args:
+        sizes: how many segments each direction has, in the order of the folder's ``scores``.
+    """
+    starts = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0), strict=False))
+    with atomic_path(out) as part, part.open("w", encoding="utf-8") as written:
+        written.write(json.dumps({"signature": signature}) + "\n")
+        for pair, size in sorted(sizes.items()):
+            source, target = pair
             total = 0.0
-            for sentence in range(size):
-                score = float(next(file))
+            for sentence, score in enumerate(load_scores(folder, starts[pair], size)):
                 total += score
                 record = {"direction": f"{source}-{target}", "sentence": sentence, "score": 100 * score}
                 written.write(json.dumps(record) + "\n")

@@ -5,10 +5,10 @@ a cell was dropped; and ``manifest.json``, whose ``tables`` say for each its nam
 language, good pairs by "<a>-<b>", whether it is directed (columns source and target), and what the loss is on.
 """
 
-import multiprocessing
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,19 @@ from tqdm import tqdm
 
 from lingualift.arrow_tables import TableWriter, open_table
 from lingualift.configuration.corpora import AnyCorpus
-from lingualift.configuration.corpus_base import INSTRUCTION_FIELDS, INSTRUCTIONS, MULTIWAY, TableSource
+from lingualift.configuration.corpus_base import INSTRUCTION_FIELDS, INSTRUCTIONS, MULTIWAY, ParallelCorpus, TableSource
 from lingualift.errors import InputError
 from lingualift.files import atomic_path, checksum, files_below, fingerprint, link_or_copy, read_json, write_json
 from lingualift.languages import Coded
 from lingualift.manifests import Manifest, load_manifest
+from lingualift.pools import in_parallel
 from lingualift.readers import read_table
 from lingualift.readers.batches import EMPTY, LENGTH_RATIO, MISSING, Batch, Cleaned, clean, good_pair_mask
 
 __all__ = ["TableWriter", "corpus_tables", "good_pair_mask", "import_corpus", "open_table"]
+
+# So few dropped rows are no sign of a broken table, whatever their share: pairs of LLaMAX's data have as few as 8 rows.
+_FEW = 10
 
 
 def import_corpus(
@@ -42,6 +46,7 @@ def import_corpus(
     workers: int = 1,
     strict: bool = False,
     version: int = 1,
+    inspect: Callable[[Path, list[dict[str, Any]]], dict[str, Any]] | None = None,
 ) -> Manifest:
     """Import a corpus into the folder ``out``, atomically.
 
@@ -57,10 +62,11 @@ def import_corpus(
         strict: for benchmarks: a bad row is an error and none is dropped; text stays as it was published, but for white
             space at both ends, where that of corpora is put into NFC.
         version: the stage's; what another version left in ``work`` is not gone on with.
+        inspect: what looks at the tables of the folder that it is given, and says what the manifest is to have of them.
 
     Raises:
-        InputError: a missing or broken file, sides that are not aligned, too many bad rows (more than the corpus'
-            ``max_dropped``), or any when ``strict``; with file and line.
+        InputError: a missing or broken file, sides that are not aligned, too many bad rows (more than ten, and
+            than the corpus' ``max_dropped``), or any when ``strict``; with file and line.
         LingualiftError: the corpus has none of the languages.
     """
     sources = corpus.tables(languages, table, data)
@@ -85,6 +91,8 @@ def import_corpus(
         (part / "tables").mkdir(parents=True)
         for source in sources:
             link_or_copy(work / f"{source.name}.arrow", part / "tables" / f"{source.name}.arrow")
+        if inspect:
+            manifest.details |= inspect(part, manifest.details["tables"])
         manifest.save(part / "manifest.json")
     return manifest
 
@@ -98,28 +106,9 @@ def _import_tables(
     corpus: AnyCorpus, sources: list[TableSource], work: Path, strict: bool, version: int, workers: int
 ) -> dict[str, dict[str, Any]]:
     """Import what is not finished, perhaps in several processes."""
-    progress: Any = tqdm(total=len(sources), desc="importing", unit="table", disable=not sources)
-    states = {}
-    with progress:
-        if workers <= 1 or len(sources) <= 1:
-            for source in sources:
-                states[source.name] = _import_table(corpus, source, work, strict, version)
-                progress.update()
-            return states
-        # Forked, since a spawned process would run the calling script again.
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(min(workers, len(sources)), mp_context=context) as pool:
-            futures = {
-                pool.submit(_import_table, corpus, source, work, strict, version): source.name for source in sources
-            }
-            try:
-                for future in as_completed(futures):
-                    states[futures[future]] = future.result()
-                    progress.update()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    return states
+    run = partial(_import_table, corpus, work=work, strict=strict, version=version)
+    results = in_parallel(lambda source: (source.name, run(source)), sources, workers)
+    return dict(tqdm(results, total=len(sources), desc="importing", unit="table", disable=not sources))
 
 
 def _import_table(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool, version: int) -> dict[str, Any]:
@@ -131,12 +120,8 @@ def _import_table(corpus: AnyCorpus, source: TableSource, work: Path, strict: bo
     names = INSTRUCTION_FIELDS if source.name == INSTRUCTIONS else source.languages
     account = _Account(corpus, source, strict)
     with atomic_path(path) as part, TableWriter(part, names) as writer:
-        for batch in read_table(corpus, source):
-            if corpus.limit is not None:
-                batch = batch.head(corpus.limit - account.read)
+        for batch in _window(read_table(corpus, source), *corpus.rows_of(source.languages)):
             writer.add(account.sift(batch))
-            if account.read == corpus.limit:
-                break
         account.check()
     inputs = {str(file): checksum(file) for file in _raw_files(source)}
     state = {
@@ -150,14 +135,34 @@ def _import_table(corpus: AnyCorpus, source: TableSource, work: Path, strict: bo
     return state
 
 
+def _window(batches: Iterable[Batch], skip: int, limit: int | None) -> Iterator[Batch]:
+    """The rows behind the first ``skip``, at most ``limit`` of them; nothing behind these is read."""
+    for batch in batches:
+        passed = min(skip, len(batch))
+        skip -= passed
+        if passed:
+            columns = tuple(column.slice(passed) for column in batch.columns)
+            batch = replace(batch, columns=columns, lines=batch.lines[passed:])
+        if limit is not None:
+            batch = batch.head(limit)
+            limit -= len(batch)
+        if len(batch):
+            yield batch
+        if limit == 0:
+            return
+
+
 class _Account:
     """Sifts the rows of one table and counts what stays and what goes."""
 
     def __init__(self, corpus: AnyCorpus, source: TableSource, strict: bool) -> None:
         self.source, self.strict = source, strict
         self.max_characters = None if strict else corpus.max_characters
-        self.max_ratio = None if strict or corpus.kind != "parallel" else corpus.max_length_ratio
+        # Records may be of either kind.
+        has_ratio = isinstance(corpus, ParallelCorpus) and corpus.kind == "parallel" and not strict
+        self.max_ratio = corpus.max_length_ratio if has_ratio else None
         self.max_dropped = corpus.max_dropped
+        self.skipped, _ = corpus.rows_of(source.languages)
         self.instructions = source.name == INSTRUCTIONS
         self.multiway = source.name == MULTIWAY
         self.names = INSTRUCTION_FIELDS if self.instructions else source.languages
@@ -190,16 +195,17 @@ class _Account:
         return self._sift_rows(batch, columns)
 
     def check(self) -> None:
-        """Refuse a table of which too much was lost.
+        """Refuse a table of which too much was lost: more than ``max_dropped`` and than a few rows.
 
         Raises:
             InputError: with the commonest reason and the first line dropped for it.
         """
         if not self.read:
-            raise InputError(self.source.files[0], "holds no text")
+            behind = f" behind the first {self.skipped:,} rows" if self.skipped else ""
+            raise InputError(self.source.files[0], f"holds no text{behind}")
         worst = int(self._lost.argmax())
         lost = int(self._lost[worst])
-        if lost <= self.max_dropped * self.read:
+        if lost <= max(self.max_dropped * self.read, _FEW if self.max_dropped else 0):
             return
         ours = [key for key in self.dropped if not self.multiway or key.endswith(f"({self.names[worst]})")]
         reason = max(ours, key=lambda key: self.dropped[key])
@@ -305,10 +311,11 @@ def _require_files(source: TableSource) -> None:
 
 
 def _state_name(corpus: AnyCorpus, source: TableSource, strict: bool, version: int) -> str:
-    """What a table depends on; `languages` and `pairs` only choose tables."""
+    """What a table depends on; `languages` and `pairs` only choose tables, rows by language are those of its own."""
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _raw_files(source)]
-    settings = corpus.model_dump(mode="json", exclude={"languages", "pairs", "max_dropped"})
-    return fingerprint([version, settings, source.name, source.languages, source.fields, strict, stats])
+    settings = corpus.model_dump(mode="json", exclude={"languages", "pairs", "max_dropped", "limit", "skip"})
+    rows = corpus.rows_of(source.languages)
+    return fingerprint([version, settings, rows, source.name, source.languages, source.fields, strict, stats])
 
 
 def _finished(corpus: AnyCorpus, source: TableSource, work: Path, strict: bool, version: int) -> dict[str, Any] | None:

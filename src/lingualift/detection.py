@@ -12,15 +12,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from lingualift.arrow_tables import open_table
 from lingualift.configuration.evaluation import OFF_TARGET, OffTarget
 from lingualift.errors import LingualiftError
 from lingualift.files import checksum, fingerprint
 from lingualift.languages import Language
 from lingualift.manifests import Manifest
-from lingualift.scoring import Hypotheses, Pair, benchmark_sentences, in_parallel, result_store, write_scores
+from lingualift.pools import in_parallel
+from lingualift.scoring import Hypotheses, Pair, benchmark_sentences, result_store, write_scores
 from lingualift.stores import ResultStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +34,11 @@ _LID176 = {"gsw": "als", "als": "sq", "kmr": "ku", "nob": "no", "fil": "tl"}
 
 # References that are looked at, and the percentage below which their language is doubted.
 _REFERENCES, _FEW = 100, 50
+# At import, where every language of a test set is looked at: so many are enough where this percentage is in it, fewer
+# where many tables have the language, but not so few.
+_GLANCE, _SURE, _LEAST = 25, 80, 10
+# It takes two thirds of FLORES' Traditional Chinese for Korean.
+_MISTAKEN = "zh-tw"
 
 Counts = dict[str, int]
 
@@ -214,6 +224,62 @@ def score_off_target(
     references = {target: rate for found in own for target, rate in found.items()}
     manifest.details["references_in_their_language"] = dict(sorted(references.items()))
     return manifest
+
+
+def check_languages(
+    folder: str | Path, tables: Iterable[Mapping[str, Any]], labels: Mapping[str, str], *, seed: int = 0
+) -> dict[str, Any]:
+    """Look whether the texts of an imported benchmark are in the languages that they should be in, by langdetect.
+
+    The first lines of each language are looked at, of each table that has it: a hundred, where the first of them leave
+    a doubt. Simplified Chinese may be taken for Traditional, of which nothing is said.
+
+    Args:
+        folder: the benchmark's, with its tables.
+        tables: what they are, see :mod:`lingualift.corpora`.
+        labels: our code → langdetect's, for those of the languages that it knows.
+
+    Returns:
+        For the manifest: the percentage in each of these languages, of the table with the fewest. A warning tells of
+        those with fewer than half.
+    """
+    tables, detector = list(tables), LangDetect(seed)
+    shared = Counter(code for table in tables for code in table["languages"])
+    shares: dict[str, float] = {}
+    for table in tables:
+        for code in table["languages"]:
+            label = labels.get(code, _MISTAKEN)
+            lines = _first_lines(open_table(folder, table["name"])[code]) if label != _MISTAKEN else []
+            if len(lines) < _LEAST:
+                continue
+            glance = lines[: max(_LEAST, min(_GLANCE, _REFERENCES // shared[code]))]
+            if (share := _share_in(label, glance, detector)) < _SURE:
+                share = _share_in(label, lines, detector)
+            shares[code] = min(share, shares.get(code, 100.0))
+            if share < _FEW:
+                logger.warning(
+                    "%s of '%s': langdetect takes %.0f %% of the first lines for it: are they in another language?",
+                    code,
+                    table["name"],
+                    share,
+                )
+    return {"in_their_language": dict(sorted(shares.items()))}
+
+
+def _first_lines(column: "pa.ChunkedArray") -> list[str]:
+    """The first texts of a column, passing over cells without one."""
+    found: list[str] = []
+    for chunk in column.chunks:
+        found += chunk.drop_null()[: _REFERENCES - len(found)].to_pylist()
+        if len(found) == _REFERENCES:
+            break
+    return found
+
+
+def _share_in(label: str, lines: Sequence[str], detector: LangDetect) -> float:
+    """How many lines are in a language, in per cent; ``zh-cn`` and ``zh-tw`` are one."""
+    names = [name or "" for name in detector.detect(lines)]
+    return 100 * sum(name.partition("-")[0] == label.partition("-")[0] for name in names) / len(lines)
 
 
 def _targets(hypotheses: Hypotheses) -> list[Pair]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from lingualift.configuration.prompts import Prompt
 from lingualift.corpora import good_pair_mask, open_table
+from lingualift.errors import InputError
 from lingualift.files import fingerprint, read_json
 from lingualift.mixing import MixturePlan, Stream
 
@@ -73,7 +74,7 @@ class EntryReader:
     Args:
         plan: the streams and their order.
         folders: the corpus folder of each source.
-        prompt: template of instructions and translation prompts.
+        prompt: template of instructions and translation prompts, if there are any.
         names: the English name of each language, for translation prompts.
         max_ratios: for each source, the largest ratio of lengths that a pair may have.
     """
@@ -83,20 +84,30 @@ class EntryReader:
         plan: MixturePlan,
         *,
         folders: Mapping[str, Path],
-        prompt: Prompt,
-        names: Mapping[str, str],
+        prompt: Prompt | None = None,
+        names: Mapping[str, str] | None = None,
         max_ratios: Mapping[str, float] | None = None,
     ) -> None:
-        self.plan, self.folders, self.prompt, self.names = plan, folders, prompt, names
+        self.plan, self.folders, self._prompt, self.names = plan, folders, prompt, names or {}
         self.max_ratios = max_ratios or {}
+        self._chosen: dict[int, np.ndarray] = {}
+
+    @property
+    def prompt(self) -> Prompt:
+        """The template; an error where the mixture was to have none."""
+        if self._prompt is None:
+            raise ValueError("a mixture with instructions is read with a prompt")
+        return self._prompt
 
     def identity(self) -> dict[str, Any]:
-        """All that determines the entries, JSON-like: the plan, the prompt, and what the corpora were made from."""
+        """All that determines the entries, JSON-like: the plan, what the corpora were made from, the prompt if any."""
+        asking = [it for it in self.plan.streams if it.kind == "instructions" or it.format == "instruction"]
+        named = {code for it in asking for code in it.languages}
         return {
             "seed": self.plan.seed,
             "streams": [asdict(stream) for stream in self.plan.streams],
-            "prompt": self.prompt.model_dump(mode="json"),
-            "names": dict(self.names),
+            "prompt": self.prompt.model_dump(mode="json") if asking else None,
+            "names": {code: self.names[code] for code in sorted(named)},
             "max_ratios": dict(self.max_ratios),
             "sources": {name: _origin(folder) for name, folder in self.folders.items()},
         }
@@ -113,7 +124,7 @@ class EntryReader:
             if not len(places):
                 continue
             stream = self.plan.streams[streams[places[0]]]
-            rows, sides, turned = self.plan.rows(int(streams[places[0]]), numbers[places])
+            rows, sides, turned = self._rows(int(streams[places[0]]), numbers[places])
             # Rows in rising order: the disk is then read from front to back.
             rising = np.argsort(rows, kind="stable")
             places, rows, sides, turned = places[rising], rows[rising], sides[rising], turned[rising]
@@ -132,6 +143,27 @@ class EntryReader:
                 reason = f"{stream.source} {stream.label}: a side missing or of absurd length".strip()
                 dropped[reason] = dropped.get(reason, 0) + lost
         return Entries(texts, learn_from, boundaries, apart, streams, swapped, dropped)
+
+    def _rows(self, number: int, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the plan says of the entries of a stream, told which rows are good where it has to know."""
+        stream = self.plan.streams[number]
+        if stream.good and number not in self._chosen:
+            chosen = self.plan.choose(number, self._good_rows(stream))
+            if len(chosen) < stream.take:
+                folder = self.folders[stream.source]
+                raise InputError(
+                    folder, f"{len(chosen)} good rows of {stream.label}, planned with {stream.take} or more"
+                )
+            self._chosen[number] = chosen
+        return self.plan.rows(number, entries, self._chosen.get(number))
+
+    def _good_rows(self, stream: Stream) -> np.ndarray:
+        """Which rows of a stream's table are good, a batch of them in memory at a time."""
+        table = _open(str(self.folders[stream.source]), stream.table).select(list(stream.languages))
+        found = [
+            self._good(stream, [pa.chunked_array([column]) for column in batch.columns]) for batch in table.to_batches()
+        ]
+        return np.concatenate(found)
 
     def _columns(self, stream: Stream, rows: np.ndarray) -> list[pa.ChunkedArray]:
         names: Sequence[str] = stream.languages
@@ -187,12 +219,13 @@ def mixture_reader(plan: str | Path, sources: Sequence[str | Path], settings: Ma
     Args:
         plan: the file that :meth:`MixturePlan.save` wrote.
         sources: the folders of the corpora that ``settings["sources"]`` names.
-        settings: prompt, names of languages and largest length ratios, as the configuration has them.
+        settings: largest length ratios; prompt and names of languages, if it has any; as the configuration has them.
     """
+    prompt = settings.get("prompt")
     return EntryReader(
         MixturePlan.load(plan),
         folders={name: Path(folder) for name, folder in zip(settings["sources"], sources, strict=True)},
-        prompt=Prompt.model_validate(settings["prompt"]),
-        names=settings["names"],
+        prompt=None if prompt is None else Prompt.model_validate(prompt),
+        names=settings.get("names"),
         max_ratios=settings["max_ratios"],
     )

@@ -2,6 +2,7 @@
 
 import bz2
 import contextlib
+import csv
 import gzip
 import hashlib
 import io
@@ -10,20 +11,27 @@ import lzma
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from lingualift.errors import InputError
 
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+    ".bz2": bz2.open,
+    ".zst": lambda path: io.BufferedReader(_Zstandard(path)),
+}
+# The suffixes of files that are decompressed where they are read.
+COMPRESSED = tuple(_OPENERS)
 # What the decompressors raise on a broken archive.
 BROKEN_ARCHIVE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 _PIECE = 1 << 20
 
 
 def open_bytes(path: str | Path) -> IO[bytes]:
-    """Open a file for reading, decompressing ``.gz``, ``.bz2``, ``.xz`` and ``.zst`` by suffix.
+    """Open a file for reading, decompressing it where its suffix is one of :data:`COMPRESSED`.
 
     A broken archive raises one of :data:`BROKEN_ARCHIVE` where it is read, one that is cut short ``EOFError``.
 
@@ -33,9 +41,7 @@ def open_bytes(path: str | Path) -> IO[bytes]:
     path = Path(path)
     if not path.is_file():
         raise InputError(path, "no such file")
-    if path.suffix == ".zst":
-        return io.BufferedReader(_Zstandard(path))
-    return _OPENERS.get(path.suffix, open)(path, "rb")
+    return _OPENERS[path.suffix](path) if path.suffix in _OPENERS else path.open("rb")
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -168,6 +174,21 @@ def write_json(value: Any, path: str | Path) -> None:
     """Write JSON for people: indented, Unicode as it is, atomically."""
     with atomic_path(path) as part:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+
+def write_csv(rows: Iterable[Mapping[str, Any]], path: str | Path, columns: Sequence[str]) -> None:
+    """Write rows as CSV, atomically: UTF-8, a head, lines that end in a line feed; numbers in full precision.
+
+    Args:
+        columns: their order; a row that lacks one has an empty cell.
+
+    Raises:
+        ValueError: a row has something else.
+    """
+    with atomic_path(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def read_json(path: str | Path) -> Any:

@@ -19,7 +19,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 # How the profile names its jobs (slurm-jobname-prefix), and how SLURM's plugin says what a job runs.
 JOB_PREFIX = "lingualift_"
-_COMMENT = "rule_train_model"
+_RULE = "rule_"
+_COMMENT = f"{_RULE}train_model"
 # Longer than SLURM takes to end a job that it is to start again.
 _ENDING_SECONDS = 120.0
 
@@ -144,25 +145,65 @@ def end_of_job() -> float | None:
         return None
 
 
-def start_again() -> None:
-    """Have SLURM start this job again, and wait for it to end this process.
+def start_again(*, behind: str | None = None) -> None:
+    """Have SLURM start this job again, and wait for it to end this process; ``behind`` another, only have it do so.
 
-    Only a training that the profile sent: any other job is not ours to start again. Where SLURM may not (``--no-requeue``),
-    nothing happens, and it is Snakemake's turn to send the job again.
+    Only a job that the profile sent, a training where it is not ``behind`` another: any other job is not ours to start
+    again. Where SLURM may not (``--no-requeue``), nothing happens, and it is Snakemake's turn to send the job again.
+
+    Args:
+        behind: another job, whose end is waited for in the queue.
     """
     job = _own_job()
     if job is None:
         return
     try:
         name, _, comment = _answer("squeue", "--noheader", "--jobs", job, "--format", "%j|%k").partition("|")
-        if not (name.startswith(JOB_PREFIX) and comment.startswith(_COMMENT)):
+        if not (name.startswith(JOB_PREFIX) and comment.startswith(_COMMENT if behind is None else _RULE)):
+            logger.warning(
+                "job %s is called %r and has the comment %r, other than those that profiles/slurm sends: SLURM is not "
+                "asked to start it again, another attempt has to be sent",
+                *(job, name, comment),
+            )
             return
-        _answer("scontrol", "requeue", job)
+        # SLURM begins to end this job at once, and all commands in it.
+        former = signal.signal(signal.SIGTERM, signal.SIG_IGN) if behind else None
+        try:
+            _answer("scontrol", "requeue", job)
+            if behind:
+                _wait_behind(job, behind)
+        finally:
+            if behind:
+                signal.signal(signal.SIGTERM, former)
     except (OSError, subprocess.SubprocessError) as error:
         logger.warning("SLURM does not start job %s again (%s): another attempt has to be sent", job, error)
         return
+    if behind:
+        logger.info("SLURM starts job %s again when job %s is over", job, behind)
+        return
     logger.info("SLURM starts job %s again; it goes on from its checkpoint", job)
     time.sleep(_ENDING_SECONDS)
+
+
+def _wait_behind(job: str, other: str) -> None:
+    """Have a job that is to be started again wait in the queue for the end of another."""
+    try:
+        _answer("scontrol", "update", f"jobid={job}", f"dependency=afterany:{other}")
+    except subprocess.SubprocessError as error:
+        logger.warning(
+            "job %s does not wait for the end of job %s: it asks again when it starts (%s)", job, other, error
+        )
+
+
+def is_running(job: str) -> bool:
+    """Whether another job than this one runs, by SLURM's word; no outside of SLURM."""
+    own = _own_job()
+    if own is None or own == job:
+        return False
+    try:
+        return _answer("squeue", "--noheader", "--jobs", job, "--format", "%T") in ("RUNNING", "SUSPENDED")
+    except (OSError, subprocess.SubprocessError):
+        return False
 
 
 def is_preempted() -> bool:

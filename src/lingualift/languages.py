@@ -7,7 +7,7 @@ the paper's 102 count as low.
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +32,7 @@ _SEGMENTATIONS = ("space", "jieba", "character")
 _RESOURCES = ("high", "low")
 # No hyphen: "a-b" names a pair.
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_SCRIPTS = re.compile(r"[A-Z][a-z]{3}( [A-Z][a-z]{3})*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Language:
         code: as in the LLaMAX paper, Table 9; without a hyphen.
         name: in English.
         family: as in Table 9.
-        script: ISO 15924.
+        scripts: ISO 15924, the usual one first; several where a language is written in several.
         iso639_3: ISO 639-3; varieties may share one.
         segmentation: how to find words: "space", "jieba" or "character".
         resource: "high" or "low".
@@ -56,7 +57,7 @@ class Language:
     code: str
     name: str
     family: str
-    script: str
+    scripts: tuple[str, ...]
     iso639_3: str
     segmentation: str
     resource: str
@@ -65,6 +66,11 @@ class Language:
     para: int | None
     directions: int | None
     codes: Mapping[str, str] = field(hash=False)
+
+    @property
+    def script(self) -> str:
+        """The usual one."""
+        return self.scripts[0]
 
 
 class Coded(Protocol):
@@ -77,6 +83,14 @@ class Coded(Protocol):
     @property
     def codes(self) -> Mapping[str, str]:
         """What data sets call it."""
+
+
+class Written(Coded, Protocol):
+    """What the import of dictionaries needs to know of a language."""
+
+    @property
+    def scripts(self) -> Sequence[str]:
+        """ISO 15924, the usual one first."""
 
 
 def told(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -166,7 +180,7 @@ def _language(row: dict[str, str], path: Path, line: int) -> Language:
         code=matching("code", _CODE, "letters, digits and '_'"),
         name=matching("name", r".+", "a name"),
         family=row["family"],
-        script=matching("script", r"[A-Z][a-z]{3}", "an ISO 15924 script such as Latn"),
+        scripts=tuple(matching("script", _SCRIPTS, "ISO 15924 scripts such as Latn or Cyrl Latn").split()),
         iso639_3=matching("iso639_3", r"[a-z]{3}", "an ISO 639-3 code such as deu"),
         segmentation=choice("segmentation", _SEGMENTATIONS),
         resource=choice("resource", _RESOURCES),

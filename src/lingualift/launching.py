@@ -22,8 +22,15 @@ from typing import Any
 from lingualift.configuration.models import OPERATIONAL, Recipe, Scratch
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, remove, write_json
-from lingualift.interruptions import SIGNALS, InterruptedTrainingError, is_preempted, listening, start_again
-from lingualift.locks import folder_lock
+from lingualift.interruptions import (
+    SIGNALS,
+    InterruptedTrainingError,
+    is_preempted,
+    is_running,
+    listening,
+    start_again,
+)
+from lingualift.locks import PATIENCE, HeldError, folder_lock
 from lingualift.parallelism import SHARDED
 from lingualift.processes import die_with_parent, tell_children
 
@@ -32,6 +39,8 @@ logger = logging.getLogger(__name__)
 _JOB, _VERDICT, _STOP = "job.json", "verdict.json", "stop"
 # Longer than writing a checkpoint takes: who is told to stop finishes its step and writes one.
 _SHUTDOWN_SECONDS = 3600
+# How long to wait, with nodes and GPUs, for another job that works in the folder: it may just be ending.
+_PATIENCE_WITH_JOBS = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class TrainingJob:
         state: folder for checkpoints and logs.
         base: folder of the model to go on from, or None with ``scratch``.
         settings: what the manifest says of the configuration.
+        version: the stage's; what another version left in ``state`` is not gone on with.
     """
 
     blocks: str
@@ -57,6 +67,7 @@ class TrainingJob:
     base: str | None = None
     scratch: dict[str, Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    version: int = 1
 
 
 def launch(job: TrainingJob, *, srun: list[str] | None = None, threads: int | None = None) -> dict[str, Any]:
@@ -71,7 +82,8 @@ def launch(job: TrainingJob, *, srun: list[str] | None = None, threads: int | No
 
     Raises:
         InterruptedTrainingError: told to stop; the same call goes on.
-        LingualiftError: what the training complains of, or another process holds its folder.
+        HeldError: another process holds its folder, and SLURM does not have this job wait for it in the queue.
+        LingualiftError: what the training complains of.
     """
     recipe = Recipe.model_validate(job.recipe)
     if srun and shutil.which(srun[0]) is None:
@@ -80,7 +92,7 @@ def launch(job: TrainingJob, *, srun: list[str] | None = None, threads: int | No
     nodes = recipe.nodes if srun else 1
     ranks = ranks_of(recipe)
     try:
-        with folder_lock(job.state) as waited:
+        with folder_lock(job.state, patience=_patience_with) as waited:
             if waited and (manifest := _made_meanwhile(job)) is not None:
                 logger.info("%s has been made by another process meanwhile", job.out)
                 return manifest
@@ -94,7 +106,16 @@ def launch(job: TrainingJob, *, srun: list[str] | None = None, threads: int | No
         if error.out_of_time or is_preempted():
             start_again()
         raise
+    except HeldError as error:
+        if is_running(other := str(error.owner.get("job"))):
+            start_again(behind=other)
+        raise
     return read_json(Path(job.out) / "manifest.json")
+
+
+def _patience_with(owner: dict[str, Any]) -> float:
+    """How long to wait for the owner of a lock: not long where it is another job, behind which this one can queue."""
+    return _PATIENCE_WITH_JOBS if is_running(str(owner.get("job"))) else PATIENCE
 
 
 def log_on(path: str | Path) -> None:
@@ -132,6 +153,7 @@ def run(job: TrainingJob) -> None:
         base=Path(job.base) if job.base else None,
         scratch=Scratch.model_validate(job.scratch) if job.scratch is not None else None,
         settings=job.settings,
+        version=job.version,
         world=join_world(),
     )
 
@@ -189,7 +211,8 @@ class _Commands:
     """Runs commands, one after the other; told to stop, also between two of them, it tells the one that runs.
 
     Args:
-        note: a file that is then written: for those that are not yet there to be told.
+        note: a file that is then written: for those that are not yet there to be told. The nodes' agents write into it
+            which signals they were sent.
     """
 
     def __init__(self, note: Path) -> None:
@@ -207,19 +230,32 @@ class _Commands:
 
     @property
     def told(self) -> bool:
-        """Whether this process, or one of those that it started, was told to stop."""
-        return self._told or self._note.is_file()
+        """Whether this process, or those that it started, were told to stop.
+
+        SIGTERM alone does not say so: of a rank that died on one node srun ends the agents of the others by it, too.
+        """
+        if self._told:
+            return True
+        try:
+            said = self._note.read_text(encoding="utf-8")
+        except OSError:
+            return False
+        return signal.SIGUSR1.name in said or is_preempted()
 
     def follow(self, command: list[str], environment: dict[str, str]) -> int:
         """Run a command, its output into the log, and end it where this process ends, however it does.
 
+        What the nodes noted of the command before is forgotten.
+
         Returns:
-            Its status; 1 without running it where there is no time left to.
+            Its status; 1 without running it where this process was told to stop.
 
         Raises:
             LingualiftError: there is no such command.
         """
-        if self.told:
+        with contextlib.suppress(OSError):
+            self._note.unlink(missing_ok=True)
+        if self._told:
             return 1
         try:
             # Of SIGTERM srun ends its tasks on all nodes, which SIGKILL would leave there.
@@ -235,7 +271,7 @@ class _Commands:
         except FileNotFoundError as error:
             raise LingualiftError(f"{command[0]}: no such command; the profile says how jobs are run") from error
         try:
-            if self.told:
+            if self._told:
                 # Before there was a process to tell.
                 self._tell()
             assert process.stdout is not None
@@ -272,8 +308,8 @@ def _made_meanwhile(job: TrainingJob) -> dict[str, Any] | None:
         {key: value for key, value in (recipe or {}).items() if key not in OPERATIONAL}
         for recipe in (manifest.get("recipe"), asked)
     ]
-    same = recipes[0] == recipes[1] and (manifest["settings"], manifest["seed"]) == (job.settings, job.seed)
-    return manifest if same else None
+    made = manifest["settings"], manifest["seed"], manifest.get("version", 1)
+    return manifest if recipes[0] == recipes[1] and made == (job.settings, job.seed, job.version) else None
 
 
 def run_node(folder: Path) -> int:
@@ -293,6 +329,9 @@ def run_node(folder: Path) -> int:
 
     task = read_json(folder / _JOB)
     place = meeting_point(task["nodes"], task["name"])
+    if place.interface:
+        # gloo would take the one of this host's name, which is the loopback on some systems.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", place.interface)
     os.environ["OMP_NUM_THREADS"] = str(max(1, task["threads"]))
     # The agent ends its ranks of these; those that ask for a checkpoint are passed on instead.
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = kept = "SIGINT,SIGHUP,SIGQUIT"
@@ -321,9 +360,9 @@ def run_node(folder: Path) -> int:
 def _tell_ranks(note: Path) -> None:
     """Wait to be told to stop, and tell the ranks; end this process where there are none."""
     while True:
-        signal.sigwait(SIGNALS)
-        with contextlib.suppress(OSError):
-            note.touch()
+        number = signal.Signals(signal.sigwait(SIGNALS))
+        with contextlib.suppress(OSError), note.open("a", encoding="utf-8") as file:
+            file.write(f"{number.name}\n")
         tell_children(signal.SIGUSR1) or os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Reading dictionaries: every publisher's format becomes word pairs between two of our languages."""
+"""Reading dictionaries: every publisher's format becomes word pairs between two of our languages, in their scripts."""
 
 import csv
 import io
@@ -6,8 +6,8 @@ import itertools
 import re
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 
 from lingualift.configuration.lexicons import (
@@ -20,10 +20,14 @@ from lingualift.configuration.lexicons import (
 )
 from lingualift.errors import InputError
 from lingualift.files import BROKEN_ARCHIVE, broken_archive, files_below, open_bytes, read_bytes
-from lingualift.languages import Coded
+from lingualift.languages import Coded, Written
 from lingualift.manifests import Manifest
+from lingualift.writing import in_script
 
 PairFiles = MuseDictionary | TsvDictionary | PanlexBliDictionary
+
+# For each concept its words, in one of the data set's languages (its code) and one of ours.
+_Column = tuple[str, str, list[list[str]]]
 
 _COMPRESSED = r"(?:\.gz|\.bz2|\.xz|\.zst)?"
 _PAIR_COLUMNS = ("source_language", "source", "target_language", "target")
@@ -51,9 +55,12 @@ def normalise(text: str) -> str:
 
 
 def read_links(
-    dictionary: Dictionary, *, languages: Mapping[str, Coded], data: Path, manifest: Manifest
+    dictionary: Dictionary, *, languages: Mapping[str, Written], data: Path, manifest: Manifest
 ) -> Iterator[Links]:
     """Read a dictionary; note inputs, counts and dropped lines in ``manifest``.
+
+    Words of another script than their language's are dropped, of a pair file with the pair; Chinese words are put into
+    Simplified or Traditional characters, whichever their language has.
 
     Args:
         languages: the languages of the run by code; others in the dictionary are passed over.
@@ -66,11 +73,12 @@ def read_links(
     path = data / dictionary.path
     match dictionary:
         case MuseDictionary() | TsvDictionary() | PanlexBliDictionary():
-            return _read_pair_files(dictionary, path, codebook, manifest)
+            links = _read_pair_files(dictionary, path, codebook, manifest)
         case PanlexSwadeshDictionary():
-            return _read_swadesh(dictionary, path, codebook, manifest)
+            return _read_swadesh(dictionary, path, codebook, languages, manifest)
         case PanlexCsvDictionary():
-            return _read_table(dictionary, path, codebook, manifest)
+            return _read_table(dictionary, path, codebook, languages, manifest)
+    return (_in_scripts(pairs, languages, manifest) for pairs in links)
 
 
 def dictionary_files(dictionary: Dictionary, *, languages: Mapping[str, Coded], data: Path) -> list[Path]:
@@ -112,6 +120,17 @@ def _ours(codebook: Mapping[str, list[str]], source: str, target: str) -> Iterat
     """Our language pairs for a pair of their codes; none where the two are one language."""
     if source != target:
         yield from itertools.product(codebook.get(source, ()), codebook.get(target, ()))
+
+
+def _in_scripts(links: Links, languages: Mapping[str, Written], manifest: Manifest) -> Links:
+    """Both sides as their languages write them, without the pairs that hold a word of another script."""
+    sources = in_script(links.sources, languages[links.source].scripts)
+    targets = in_script(links.targets, languages[links.target].scripts)
+    if None in sources or None in targets:
+        pairs = [(left, right) for left, right in zip(sources, targets, strict=True) if left and right]
+        manifest.dropped["another script"] += len(sources) - len(pairs)
+        sources, targets = [left for left, _ in pairs], [right for _, right in pairs]
+    return replace(links, sources=sources, targets=targets)
 
 
 # Word pairs, one file a pair of languages.
@@ -201,7 +220,11 @@ def _file_pattern(template: str) -> re.Pattern[str]:
 
 
 def _read_swadesh(
-    dictionary: PanlexSwadeshDictionary, path: Path, codebook: Mapping[str, list[str]], manifest: Manifest
+    dictionary: PanlexSwadeshDictionary,
+    path: Path,
+    codebook: Mapping[str, list[str]],
+    languages: Mapping[str, Written],
+    manifest: Manifest,
 ) -> Iterator[Links]:
     lists: dict[str, dict[str, list[list[str]]]] = {name: {} for name in dictionary.lists}
     wanted = _wanted(dictionary, codebook)
@@ -214,18 +237,32 @@ def _read_swadesh(
     for name, concepts in lists.items():
         if not concepts:
             raise InputError(path, f"no list {name} for the languages of this run")
-        yield from _link_concepts(name, concepts, codebook)
+        yield from _link_concepts(name, _written(concepts, codebook, languages, manifest))
 
 
-def _link_concepts(
-    origin: str, concepts: Mapping[str, Sequence[Sequence[str]]], codebook: Mapping[str, list[str]]
-) -> Iterator[Links]:
-    """Words of one concept translate each other, in every pair of languages."""
-    for one, other in itertools.combinations(concepts, 2):
+def _written(
+    concepts: Mapping[str, Sequence[Sequence[str]]],
+    codebook: Mapping[str, list[str]],
+    languages: Mapping[str, Written],
+    manifest: Manifest,
+) -> Iterator[_Column]:
+    """The columns of our languages, without words of another script; one of the data set's may be several of ours."""
+    for theirs, rows in concepts.items():
+        for ours in codebook[theirs]:
+            words = in_script(itertools.chain.from_iterable(rows), languages[ours].scripts)
+            if num_dropped := words.count(None):
+                manifest.dropped["another script"] += num_dropped
+            left = iter(words)
+            yield theirs, ours, [[word for word in itertools.islice(left, len(row)) if word] for row in rows]
+
+
+def _link_concepts(origin: str, columns: Iterable[_Column]) -> Iterator[Links]:
+    """Words of one concept translate each other, in every pair of languages that the data set tells apart."""
+    for (one, source, lefts), (other, target, rights) in itertools.combinations(columns, 2):
         # A list may leave its last concepts out.
-        rows = zip(concepts[one], concepts[other], strict=False)
-        pairs = [pair for left, right in rows for pair in itertools.product(left, right)]
-        for source, target in _ours(codebook, one, other) if pairs else ():
+        rows = zip(lefts, rights, strict=False)
+        pairs = [pair for left, right in rows for pair in itertools.product(left, right)] if one != other else []
+        if pairs:
             yield Links(origin, source, target, *zip(*pairs, strict=True))
 
 
@@ -241,7 +278,11 @@ def _words(cells: Sequence[str], manifest: Manifest) -> list[str]:
 
 
 def _read_table(
-    dictionary: PanlexCsvDictionary, path: Path, codebook: Mapping[str, list[str]], manifest: Manifest
+    dictionary: PanlexCsvDictionary,
+    path: Path,
+    codebook: Mapping[str, list[str]],
+    languages: Mapping[str, Written],
+    manifest: Manifest,
 ) -> Iterator[Links]:
     if path.is_file():
         manifest.add_input(path)
@@ -266,10 +307,11 @@ def _read_table(
                 if len(whole) < len(chunk):
                     manifest.dropped["columns unlike the header"] += len(chunk) - len(whole)
                 if by_row:
-                    yield from _link_rows(path.name, whole, codebook, manifest)
+                    links = _link_rows(path.name, whole, codebook, manifest)
+                    yield from (_in_scripts(pairs, languages, manifest) for pairs in links)
                 else:
                     concepts = _concepts([header[i] for i in places], whole, dictionary.synonyms, manifest)
-                    yield from _link_concepts(path.name, concepts, codebook)
+                    yield from _link_concepts(path.name, _written(concepts, codebook, languages, manifest))
     except csv.Error as error:
         raise InputError(path, f"not a table: {error}", line=rows.line_num if rows else 1) from error
     except UnicodeDecodeError as error:

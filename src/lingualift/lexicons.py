@@ -22,7 +22,7 @@ import numpy as np
 from lingualift.configuration.lexicons import Dictionary
 from lingualift.errors import InputError
 from lingualift.files import atomic_path
-from lingualift.languages import Coded
+from lingualift.languages import Written
 from lingualift.lexicon_readers import Links, normalise, read_links
 from lingualift.manifests import Manifest, load_manifest
 
@@ -161,12 +161,13 @@ class Lexicon:
 
 
 def build_lexicon(
-    dictionary: Dictionary, *, languages: Mapping[str, Coded], data: Path, out: Path, version: int = 1
+    dictionary: Dictionary, *, languages: Mapping[str, Written], data: Path, out: Path, version: int = 1
 ) -> Manifest:
     """Build the lexicon of a dictionary into the folder ``out``, which appears when it is whole.
 
     Args:
-        languages: the languages to cover, by code; the others of the dictionary are passed over.
+        languages: the languages to cover, by code; the others of the dictionary are passed over, and so are words in
+            another script than their language's.
         data: where a relative ``dictionary.path`` starts.
         version: the stage's, for the manifest.
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,54 @@ from lingualift.files import remove
 logger = logging.getLogger(__name__)
 HEARTBEAT = 20.0  # seconds between signs of life
 STALE = 180.0  # seconds without one after which an owner on another host counts as dead
+PATIENCE = 600.0  # seconds that an owner who is alive is waited for
+
+
+class HeldError(LingualiftError):
+    """An owner that is alive has held a lock for longer than it was waited for.
+
+    Attributes:
+        owner: what its lock says: ``host``, ``pid``, ``since``; ``job``, its SLURM job, if it is in one.
+    """
+
+    def __init__(self, path: Path, owner: dict[str, Any]) -> None:
+        job = f", `scancel {owner['job']}`" if "job" in owner else ""
+        super().__init__(
+            f"{path.with_suffix('')} is being worked on by {_named(owner)}: wait for it or end it{job}. If there is no "
+            f"such process, remove {path}"
+        )
+        self.owner = owner
+
+
+def _named(owner: dict[str, Any]) -> str:
+    job = f"job {owner['job']}, " if "job" in owner else ""
+    return f"{job}process {owner.get('pid')} on {owner.get('host')}, since {owner.get('since')}"
 
 
 @contextlib.contextmanager
 def folder_lock(
-    folder: str | Path, *, patience: float = 600.0, heartbeat: float = HEARTBEAT, stale: float = STALE
+    folder: str | Path,
+    *,
+    patience: float | Callable[[dict[str, Any]], float] = PATIENCE,
+    heartbeat: float = HEARTBEAT,
+    stale: float = STALE,
 ) -> Iterator[bool]:
     """Hold ``folder`` alone; the lock is a file beside it, ``<folder>.lock``.
 
-    It names its owner's host, process and when that process began, and is touched every ``heartbeat`` seconds. An
-    owner on this host is dead if no such process runs, one on another host if its lock was not touched for ``stale``
-    seconds, by the clock of the file system. A dead owner's lock is taken over; an owner that was taken for dead and is
-    not (a host that hung) is killed by its own next sign of life.
+    It names its owner's host, process, when that process began and its SLURM job, and is touched every ``heartbeat``
+    seconds. An owner on this host is dead if no such process runs, one on another host, or among processes that are not
+    seen from here (a container's), if its lock was not touched for ``stale`` seconds, by the clock of the file system. A
+    dead owner's lock is taken over; an owner that was taken for dead and is not (a host that hung) is killed by its own
+    next sign of life.
 
     Args:
-        patience: seconds to wait for an owner that is alive.
+        patience: seconds to wait for an owner that is alive, or what says so of an owner: asked once for each.
 
     Yields:
         Whether another owner was waited for: it may have finished what this one was to do.
 
     Raises:
-        LingualiftError: an owner that is alive has held it all the time.
+        HeldError: an owner that is alive has held it all the time.
     """
     path = Path(f"{folder}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,24 +86,21 @@ def folder_lock(
             path.unlink(missing_ok=True)
 
 
-def _acquire(path: Path, token: str, *, patience: float, stale: float) -> bool:
-    start, waited = time.monotonic(), False
+def _acquire(path: Path, token: str, *, patience: float | Callable[[dict[str, Any]], float], stale: float) -> bool:
+    start, seen, allowed = time.monotonic(), None, 0.0
     while not _claim(path, token):
         owner = _read(path)
         if owner is None or _is_dead(path, owner, stale):
             _take_away(path, owner)
             continue
-        who = f"process {owner.get('pid')} on {owner.get('host')}, since {owner.get('since')}"
-        if not waited:
-            logger.warning("%s is held by %s: waiting", path.with_suffix(""), who)
-            waited = True
-        if time.monotonic() - start >= patience:
-            raise LingualiftError(
-                f"{path.with_suffix('')} is being worked on by {who}: wait for it or end it. If there is no such "
-                f"process, remove {path}"
-            )
-        time.sleep(min(1.0, max(patience / 10, 0.01)))
-    return waited
+        if seen != owner:
+            allowed = patience(owner) if callable(patience) else patience
+            logger.warning("%s is held by %s: waiting", path.with_suffix(""), _named(owner))
+            seen = owner
+        if time.monotonic() - start >= allowed:
+            raise HeldError(path, owner)
+        time.sleep(min(1.0, max(allowed / 10, 0.01)))
+    return seen is not None
 
 
 def _claim(path: Path, token: str) -> bool:
@@ -84,11 +108,14 @@ def _claim(path: Path, token: str) -> bool:
     process = psutil.Process()
     owner = {
         "host": socket.gethostname(),
+        "processes": _processes(),
         "pid": process.pid,
         "started": process.create_time(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         "token": token,
     }
+    if job := os.environ.get("SLURM_JOB_ID"):
+        owner["job"] = job
     part = path.with_name(f".{path.name}.{token}")
     part.write_text(json.dumps(owner), encoding="utf-8")
     try:
@@ -117,7 +144,8 @@ def _take_away(path: Path, owner: dict[str, Any] | None) -> None:
 
 
 def _is_dead(path: Path, owner: dict[str, Any], stale: float) -> bool:
-    if owner.get("host") == socket.gethostname():
+    here = socket.gethostname(), _processes()
+    if (owner.get("host"), owner.get("processes", here[1])) == here:
         try:
             # Process ids are used again: one that began at another time is another process.
             return abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) > 1.0
@@ -127,6 +155,15 @@ def _is_dead(path: Path, owner: dict[str, Any], stale: float) -> bool:
         return _clock_of(path.parent) - path.stat().st_mtime > stale
     except FileNotFoundError:
         return False
+
+
+def _processes() -> str:
+    """Which processes are seen from here, by their numbers: those of one namespace, since the machine came up."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
 
 
 def _clock_of(folder: Path) -> float:

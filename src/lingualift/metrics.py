@@ -144,6 +144,13 @@ def _bleu_tokenizer(metric: Metric, target: str) -> str:
     return _AUTO_TOKENIZERS.get(target, "13a") if metric.tokenizer == "auto" else str(metric.tokenizer)
 
 
+def sentencepiece_path(tokenizer: str) -> Path:
+    """Where sacrebleu keeps the SentencePiece model of ``flores101`` or ``flores200``, there or not."""
+    # Read at every call: the variable may be set after sacrebleu was imported.
+    folder = Path(os.environ.get("SACREBLEU") or Path.home() / ".sacrebleu") / "models"
+    return folder / _FLORES_MODELS[tokenizer]
+
+
 def _sentencepiece_file(tokenizer: str) -> tuple[Path, str]:
     """The model file of a tokenizer of spBLEU and its name in signatures."""
     if tokenizer.startswith("spm:"):
@@ -152,9 +159,7 @@ def _sentencepiece_file(tokenizer: str) -> tuple[Path, str]:
             raise InputError(path, "no such file: the SentencePiece model that a metric names")
         # A colon or a bar would break the signature's own syntax.
         return path, f"spm-{path.stem.replace(':', '_').replace('|', '_')}-{checksum(path)[:8]}"
-    # Read at every call: the variable may be set after sacrebleu was imported.
-    folder = Path(os.environ.get("SACREBLEU") or Path.home() / ".sacrebleu") / "models"
-    path = folder / _FLORES_MODELS[tokenizer]
+    path = sentencepiece_path(tokenizer)
     if not path.is_file():
         raise LingualiftError(
             f"spBLEU's tokenizer {tokenizer} is not there: put its SentencePiece model at {path}, "

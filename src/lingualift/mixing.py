@@ -20,6 +20,7 @@ from lingualift.files import read_json, write_json
 from lingualift.randomness import Permutation, hashes, seed_of
 
 Kind = Literal["monolingual", "pair", "directed", "instructions"]
+_DRAWN_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Stream:
         languages: one code, or two (for a directed table: from, to).
         rows: rows of the table.
         take: how many of them, drawn at random, are used.
+        good: whether bad rows are passed over in that draw; else they are dropped when they are read.
         repeats: how often each is used.
         format: connected, split or instruction.
         loss: all, target or response.
@@ -48,6 +50,7 @@ class Stream:
     repeats: int
     format: str
     loss: str
+    good: bool = False
 
     @property
     def parts(self) -> int:
@@ -88,8 +91,13 @@ class MixturePlan:
         starts = ends - np.array([stream.entries for stream in self.streams])
         return streams, places - starts[streams]
 
-    def rows(self, stream: int, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def rows(
+        self, stream: int, entries: np.ndarray, chosen: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the entries of one stream are made of.
+
+        Args:
+            chosen: what :meth:`choose` gave, for a stream that passes over bad rows.
 
         Returns:
             For each entry: the row of the table, the side (0 or 1; of use where the two sides stand apart), and
@@ -98,10 +106,32 @@ class MixturePlan:
         it = self.streams[stream]
         side = entries % it.parts
         use = entries // it.parts
-        drawn = Permutation(it.rows, seed_of(self.seed, "rows", it.source, it.table, it.label))(use % it.take)
+        drawn = self._shuffle(it)(use % it.take) if chosen is None else chosen[use % it.take]
         coins = hashes(seed_of(self.seed, "direction", it.source, it.table, it.label), use)
         turned = (coins >> np.uint64(63)).astype(bool)
         return drawn, side, turned
+
+    def choose(self, stream: int, good: np.ndarray) -> np.ndarray:
+        """The rows that a stream takes if it passes over bad ones: the first good ones of the shuffled table.
+
+        Args:
+            good: which rows of the table are good; bool.
+
+        Returns:
+            int64 array of as many rows as the stream takes, or as are good.
+        """
+        it = self.streams[stream]
+        shuffle, found, missing = self._shuffle(it), [], it.take
+        for start in range(0, it.rows, _DRAWN_AT_ONCE):
+            rows = shuffle(np.arange(start, min(start + _DRAWN_AT_ONCE, it.rows)))
+            found.append(rows[good[rows]][:missing])
+            missing -= len(found[-1])
+            if not missing:
+                break
+        return np.concatenate(found)
+
+    def _shuffle(self, it: Stream) -> Permutation:
+        return Permutation(it.rows, seed_of(self.seed, "rows", it.source, it.table, it.label))
 
     def save(self, path: str | Path) -> None:
         write_json({"seed": self.seed, "streams": [asdict(stream) for stream in self.streams]}, path)
@@ -198,10 +228,10 @@ def _stream(
     valid: int,
     rows_of: Mapping[frozenset[str], int],
 ) -> Stream:
-    rows = table["rows"]
-    take = rows
-    if component.sample is not None:
-        take = round(rows * component.sample) if component.sample <= 1 else min(rows, int(component.sample))
+    rows, sample = table["rows"], component.sample
+    is_number = isinstance(sample, int)
+    # A share of all rows is one of the good rows: what is bad among them is dropped when it is read.
+    take = min(valid, sample) if is_number else round(rows * (1 if sample is None else sample))
     small = mixture.small_pairs
     # "We replicate the original data": what a system translated to fill a pair up is used once.
     original = kind == "pair" and _is_original(table)
@@ -219,4 +249,5 @@ def _stream(
         repeats=small.repeats if small is not None and repeated else 1,
         format=component.format,
         loss=loss,
+        good=is_number and valid < rows,
     )

@@ -1,11 +1,9 @@
 """Packing: entries become token blocks with a loss mask, in memory-mapped shards."""
 
-import multiprocessing
 import os
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from lingualift.entries import Entries, EntryReader
 from lingualift.files import atomic_path, fingerprint, link_or_copy, read_json, remove, write_json
 from lingualift.manifests import Manifest
 from lingualift.mixing import MixturePlan
+from lingualift.pools import in_parallel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -113,11 +112,13 @@ def pack_mixture(
     work: Path,
     workers: int = 1,
     entries_a_shard: int = ENTRIES_A_SHARD,
+    version: int = 1,
 ) -> Manifest:
     """Tokenise and pack a mixture into the folder ``out``.
 
     A shard is a function of its range of the order alone, so shards are made in any order, by any number of
-    workers; those that a killed job finished in ``work`` are kept if all that determines them is as it was.
+    workers; those that a killed job finished in ``work`` are kept if all that determines them is as it was, the
+    stage's ``version`` too.
 
     ``out`` holds ``tokens-00000.npy`` (uint16 or uint32, blocks x block), ``learnt-00000.npy`` (uint8, the bits
     of the loss mask, blocks x block/8), one pair a shard, and ``manifest.json``.
@@ -125,17 +126,23 @@ def pack_mixture(
     from tqdm import tqdm
 
     plan = reader.plan
-    manifest = Manifest("packed mixture", mixture.model_dump(mode="json", by_alias=True), seed=plan.seed)
+    # Part of what a training goes by. The first is left out, as manifests once named none: no model is trained again.
+    settings = mixture.model_dump(mode="json", by_alias=True) | ({"version": version} if version > 1 else {})
+    manifest = Manifest("packed mixture", settings, seed=plan.seed)
     ranges = [
         (number, start, min(start + entries_a_shard, plan.entries))
         for number, start in enumerate(range(0, plan.entries, entries_a_shard))
     ]
     work.mkdir(parents=True, exist_ok=True)
+    if workers > 1 and len(ranges) > 1:
+        # Each worker tokenises on one thread: the shards are what runs side by side.
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    job = _ShardJob(reader, tokenizer, mixture, work, version)
     account = _Account(plan)
     with tqdm(total=plan.entries, unit="entry", unit_scale=True, desc="packing", mininterval=1) as bar:
-        for number, counts in enumerate(_run(_ShardJob(reader, tokenizer, mixture, work), ranges, workers)):
+        for counts in in_parallel(job, ranges, workers):
             account.add(counts)
-            bar.update(ranges[number][2] - ranges[number][1])
+            bar.update(counts["entries"])
     account.enter(manifest)
     manifest.details.update(
         block=mixture.block,
@@ -153,40 +160,17 @@ def pack_mixture(
     return manifest
 
 
-def _run(job: "_ShardJob", ranges: list[tuple[int, int, int]], workers: int) -> Iterator[dict[str, Any]]:
-    if workers == 1 or len(ranges) == 1:
-        yield from map(job, ranges)
-        return
-    # Each worker tokenises on one thread: the shards are what runs side by side.
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    # Forked, since a spawned process would run the calling script again.
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_adopt, initargs=(job,)) as pool:
-        yield from pool.map(_make_shard, ranges)
-
-
-def _adopt(job: "_ShardJob") -> None:
-    """Keep the job of a worker process: the tokenizer is not sent again for each shard."""
-    global _job
-    _job = job
-
-
-def _make_shard(task: tuple[int, int, int]) -> dict[str, Any]:
-    return _job(task)
-
-
-_job: "_ShardJob"
-
-
 class _ShardJob:
-    """Makes one shard; sent to worker processes."""
+    """Makes a shard of a number and a range of the order; gives its counts."""
 
-    def __init__(self, reader: EntryReader, tokenizer: "PreTrainedTokenizerFast", mixture: Mixture, work: Path) -> None:
+    def __init__(
+        self, reader: EntryReader, tokenizer: "PreTrainedTokenizerFast", mixture: Mixture, work: Path, version: int
+    ) -> None:
         self.reader, self.tokenizer, self.mixture, self.work = reader, tokenizer, mixture, work
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
         words = [tokenizer.backend_tokenizer.to_str(), opening(tokenizer), tokenizer.eos_token_id]
-        self.key = fingerprint([reader.identity(), mixture.model_dump(mode="json"), words])
+        self.key = fingerprint([version, reader.identity(), mixture.model_dump(mode="json"), words])
 
     def __call__(self, task: tuple[int, int, int]) -> dict[str, Any]:
         number, start, stop = task
@@ -202,7 +186,7 @@ class _ShardJob:
         tokenised, second = tokenise(entries, self.tokenizer)
         places = (pack_whole if self.mixture.packing == "whole" else concatenate)(tokenised, self.mixture.block)
         self._write(number, tokenised, places)
-        counts = {"key": key, "blocks": len(places), **_count(entries, tokenised, second)}
+        counts = {"key": key, "entries": stop - start, "blocks": len(places), **_count(entries, tokenised, second)}
         # Written last: a shard without counts is made again.
         write_json(counts, done)
         return counts

@@ -14,7 +14,7 @@ from lingualift.errors import LingualiftError
 from lingualift.files import remove
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, TrainingArguments
 
 logger = logging.getLogger(__name__)
 SHARDED = ("zero1", "zero2", "zero3", "fsdp")  # what needs a process group, of one rank too
@@ -110,6 +110,9 @@ def parallel_options(recipe: Recipe, *, universal: bool = False) -> dict[str, An
     if recipe.parallelism in ("none", "ddp"):
         # Every weight gets a gradient in each step: looking for those without costs time.
         return {"ddp_find_unused_parameters": False}
+    import torch
+
+    gpu = torch.cuda.is_available()
     if recipe.parallelism == "fsdp":
         return {
             "fsdp": True,
@@ -118,19 +121,21 @@ def parallel_options(recipe: Recipe, *, universal: bool = False) -> dict[str, An
                 "reshard_after_forward": True,
                 "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
                 "state_dict_type": "SHARDED_STATE_DICT",
-                "cpu_offload": recipe.offload == "all",
+                # Without GPUs they are there, and cannot be pinned for one.
+                "cpu_offload": recipe.offload == "all" and gpu,
             },
+            # Each micro-batch's gradients are summed over the ranks: a rank would hold them whole until the last one.
+            "accelerator_config": {"gradient_accumulation_kwargs": {"sync_each_batch": True}},
         }
-    import torch
-
-    if not torch.cuda.is_available():
+    if not gpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
         import deepspeed.ops
 
         # Without GPUs DeepSpeed would compile a kernel for ranks of one host, for minutes at the first start, that
         # two nodes on one host would take for their own. torch's operators do.
         deepspeed.ops.__compatible_ops__ = {}
-    zero: dict[str, Any] = {"stage": int(recipe.parallelism[-1])}
+    stage = int(recipe.parallelism[-1])
+    zero: dict[str, Any] = {"stage": stage}
     if recipe.offload != "none":
         zero["offload_optimizer"] = {"device": "cpu"}
     if recipe.offload == "all":
@@ -143,9 +148,31 @@ def parallel_options(recipe: Recipe, *, universal: bool = False) -> dict[str, An
             "gradient_accumulation_steps": "auto",
             "gradient_clipping": "auto",
             "bf16": {"enabled": "auto"},
+            # Gradients of micro-batches and ranks are summed in float32: in bfloat16, what comes of a step would
+            # depend on the number of ranks. Stage 1 has an optimiser for that whose checkpoints nothing else reads.
+            "communication_data_type": "fp32",
+            **({"data_types": {"grad_accum_dtype": "fp32"}} if stage > 1 else {}),
             "checkpoint": {"load_universal": universal},
         }
     }
+
+
+def share_out(model: "PreTrainedModel", arguments: "TrainingArguments") -> None:
+    """Leave each rank its part of a model on the CPU for ZeRO-3, one weight after the other.
+
+    DeepSpeed does so itself, but has the whole model on each device then. As it does, weights are first rounded to the
+    precision of computing; the optimiser's float32 ones are made of those.
+
+    Args:
+        arguments: with DeepSpeed's settings.
+    """
+    import deepspeed
+    import torch
+
+    if arguments.bf16:
+        for weights in model.parameters():
+            weights.data = weights.data.to(torch.bfloat16)
+    deepspeed.zero.Init(module=model, config_dict_or_path=arguments.hf_deepspeed_config.config)
 
 
 def fit_checkpoint(checkpoint: Path, recipe: Recipe, world: World, *, written_by: int) -> bool:

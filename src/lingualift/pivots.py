@@ -4,16 +4,15 @@ Source: LLaMAX, Table 8.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path, remove
 from lingualift.manifests import Manifest
 from lingualift.scoring import benchmark_sources
-from lingualift.translation import Direction, Translates, translate_directions
+from lingualift.translation import Direction, Route, Translates, translate_directions
 
 # Source language → sentence → its translation into the pivot.
 Legs = Mapping[str, Mapping[str, str]]
@@ -48,6 +47,7 @@ class PivotTranslation:
         """Write a folder with the translation of every source sentence of some directions into the pivot language.
 
         Directions of one source may have different sentences, where rows lack a side: each sentence is translated once.
+        What the system has translated into that language for its own sake is not translated again.
 
         Args:
             directions: all directions of each source.
@@ -75,23 +75,27 @@ class PivotTranslation:
     def translate(self, legs: Legs, directions: Sequence[Direction], *, state: Path, out: Path) -> Manifest:
         """Translate the pivot's sentences into the targets and write ``out``, as ``translate_directions`` does.
 
-        A direction out of or into the pivot language has one leg only; what has no translation into the pivot has none
-        at all.
+        A direction out of or into the pivot language has one leg only, out of it that of the system itself; what has no
+        translation into the pivot has none at all.
 
         Raises:
             LingualiftError: a sentence is not among those that were translated into the pivot.
         """
-        sources = {
-            pair: texts if pair[0] == self.pivot else _first_leg(legs, pair[0], self.pivot, texts)
-            for pair, texts in self._sources(directions).items()
-        }
-        second = _SecondLeg(self.translator, self.pivot)
-        return translate_directions(second, sources, state=state, key=self.key, out=out)
+        sources: dict[Route, Sequence[str]] = {}
+        known: dict[Direction, Sequence[str]] = {}
+        for (source, target), texts in self._sources(directions).items():
+            if source == self.pivot:
+                sources[source, target] = texts
+            elif target == self.pivot:
+                known[source, target] = _first_leg(legs, source, self.pivot, texts)
+            else:
+                sources[source, self.pivot, target] = _first_leg(legs, source, self.pivot, texts)
+        return translate_directions(self.translator, sources, known=known, state=state, key=self.key, out=out)
 
     def translate_both_legs(self, directions: Sequence[Direction], *, state: Path, out: Path) -> Manifest:
         """Translate through a pivot in one go, where answers are kept in any case, as those of endpoints are."""
-        self.translate_legs(directions, state=state / "to-pivot", out=state / "legs")
-        manifest = self.translate(read_legs([state / "legs"]), directions, state=state / "from-pivot", out=out)
+        self.translate_legs(directions, state=state, out=state / "legs")
+        manifest = self.translate(read_legs([state / "legs"]), directions, state=state, out=out)
         remove(state / "legs")
         return manifest
 
@@ -117,26 +121,3 @@ def _first_leg(legs: Legs, source: str, pivot: str, texts: Sequence[str]) -> lis
         raise LingualiftError(
             f"{source}-{pivot}: no translation into the pivot language of {error}: make it again"
         ) from error
-
-
-class _Done(list[str]):
-    """Answers that need no question: the first leg's, into the pivot language."""
-
-
-class _SecondLeg:
-    """Translates from the pivot language, whatever language a direction begins with."""
-
-    def __init__(self, translator: Translates, pivot: str) -> None:
-        self.translator, self.pivot = translator, pivot
-
-    def plan(self, sentences: Sequence[str], source: str, target: str) -> Iterator[tuple[list[int], Any, int]]:
-        if target == self.pivot:
-            yield list(range(len(sentences))), _Done(sentences), 0
-        else:
-            yield from self.translator.plan(sentences, self.pivot, target)
-
-    def answer(self, prompts: Any, longest: int) -> list[str]:
-        return list(prompts) if isinstance(prompts, _Done) else self.translator.answer(prompts, longest)
-
-    def settings(self, *languages: str) -> list[object]:
-        return [self.pivot, *self.translator.settings(*((self.pivot, *languages[1:]) if languages else ()))]

@@ -39,7 +39,6 @@ from lingualift.manifests import Manifest
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of what is fetched, as planning.STAGE_VERSIONS are of other stages
 COLUMNS = ("url", "checksum", "bytes", "origin")
 _TRIES = 4
 _TIMEOUT = 60  # seconds without a byte

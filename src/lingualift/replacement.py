@@ -58,11 +58,21 @@ def replace_words(
 
 @dataclass
 class Coverage:
-    """How many words there were, how many the lexicon could replace, how many it did; and sentences left as is."""
+    """What became of words and sentences.
+
+    Attributes:
+        words: how many there were.
+        known: those that the lexicon has a translation of.
+        replaced: those that another word took the place of.
+        same: those whose translation is the very word (names, loans, noise).
+        sentences: how many there were.
+        unchanged: those with no word replaced.
+    """
 
     words: int = 0
     known: int = 0
     replaced: int = 0
+    same: int = 0
     sentences: int = 0
     unchanged: int = 0
 
@@ -249,19 +259,20 @@ class Replacer:
         drawn = self._candidates.draw(
             numbers[chosen] >> 1, uniforms(self.seed, place, 0), uniforms(self.seed, place, 1)
         )
-        self._put(words, chosen, drawn, numbers[chosen] & 1)
+        replaced = chosen[self._put(words, chosen, drawn, numbers[chosen] & 1)]
 
-        sentence_of_chosen = np.unique(np.searchsorted(ends, chosen, side="right"))
+        sentences_changed = np.unique(np.searchsorted(ends, replaced, side="right"))
         self.coverage.add(
             Coverage(
                 words=int(np.count_nonzero(numbers != _NO_WORD)),
                 known=int(np.count_nonzero(known)),
-                replaced=len(chosen),
+                replaced=len(replaced),
+                same=len(chosen) - len(replaced),
                 sentences=len(sentences),
-                unchanged=len(sentences) - len(sentence_of_chosen),
+                unchanged=len(sentences) - len(sentences_changed),
             )
         )
-        return self._join(words, ends.tolist(), chosen)
+        return self._join(words, ends.tolist(), replaced)
 
     def _segment(self, sentences: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """All words in a row, and how many each sentence has."""
@@ -272,26 +283,28 @@ class Replacer:
         lengths = np.fromiter((sentence.count(" ") for sentence in sentences), np.int64, count=len(sentences)) + 1
         return " ".join(sentences).split(" "), lengths
 
-    def _join(self, words: list[str], ends: list[int], chosen: np.ndarray) -> list[str]:
+    def _join(self, words: list[str], ends: list[int], replaced: np.ndarray) -> list[str]:
         if self.language.segmentation != "jieba":
             return [" ".join(words[start:end]) for start, end in itertools.pairwise([0, *ends])]
-        replaced = np.zeros(len(words), bool)
-        replaced[chosen] = True
-        flags = replaced.tolist()
+        is_replaced = np.zeros(len(words), bool)
+        is_replaced[replaced] = True
+        flags = is_replaced.tolist()
         return [
             join(words[start:end], self.language, replaced=flags[start:end])
             for start, end in itertools.pairwise([0, *ends])
         ]
 
-    def _put(self, words: list[str], chosen: np.ndarray, drawn: np.ndarray, affixed: np.ndarray) -> None:
-        """Write the drawn translations over the chosen words."""
-        strings = self._strings
+    def _put(self, words: list[str], chosen: np.ndarray, drawn: np.ndarray, affixed: np.ndarray) -> np.ndarray:
+        """Write the drawn translations over the chosen words; say of each whether it differs from what stood there."""
+        strings, differs = self._strings, []
         for index, key, has_affixes in zip(chosen.tolist(), drawn.tolist(), affixed.tolist(), strict=True):
+            new = strings[key]
             if has_affixes:
                 prefix, suffix = _affixes(words[index])
-                words[index] = f"{prefix}{strings[key]}{suffix}"
-            else:
-                words[index] = strings[key]
+                new = f"{prefix}{new}{suffix}"
+            differs.append(new != words[index])
+            words[index] = new
+        return np.array(differs, bool)
 
     def _look_up(self, token: str) -> int:
         """Twice the number of the word in ``token``, plus one if it is the token without its punctuation."""

@@ -1,5 +1,6 @@
-"""What a run really took: Snakemake's benchmark files and SLURM's accounting, a line a rule."""
+"""What a run really took: Snakemake's benchmark files, SLURM's accounting, a line a rule; the speed of its trainings."""
 
+import contextlib
 import csv
 import re
 import shutil
@@ -9,16 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from lingualift.errors import LingualiftError
-from lingualift.files import atomic_path
+from lingualift.estimates.devices import Device
+from lingualift.estimates.efficiency import Trained, reached, trained
+from lingualift.files import atomic_path, write_csv
 from lingualift.interruptions import JOB_PREFIX
 
 _HOUR = 3600
+# The rule of trainings, whose jobs alone may be of several nodes.
+_TRAINING = "train_model"
 # What has not failed: it is done, or not yet.
 _WELL = ("COMPLETED", "RUNNING", "PENDING", "SUSPENDED", "COMPLETING", "CONFIGURING", "RESIZING")
 # Of a job's accounting: the job itself first, then its steps, which alone know memory.
-_FIELDS = ("JobIDRaw", "JobName", "Comment", "State", "ElapsedRaw", "AllocTRES", "MaxRSS", "WorkDir")
+_FIELDS = ("JobIDRaw", "JobName", "Comment", "State", "ElapsedRaw", "AllocTRES", "MaxRSS", "WorkDir", "TotalCPU")
 _UNITS = {"": 1 / 1e6, "K": 1024 / 1e6, "M": 1024**2 / 1e6, "G": 1024**3 / 1e6, "T": 1024**4 / 1e6}
 
 
@@ -29,8 +35,11 @@ class RuleRuntime:
     Attributes:
         seconds: of each job, by the wall clock, of the attempt that succeeded: Snakemake measures that one alone. Of a
             training that was stopped and went on it is the last part.
-        cpu_seconds: of all jobs, likewise.
-        memory_mb: the highest resident memory of any job.
+        cpu_seconds: of all jobs, likewise, but those of several nodes, whose ranks are SLURM's processes and not
+            Snakemake's: of them SLURM's accounting knows.
+        seen_seconds: by the wall clock, of the jobs of which ``cpu_seconds`` is.
+        memory_mb: the highest resident memory of any job; of several nodes likewise.
+        cpu_unseen, memory_unseen: jobs of which nobody knows the one and the other.
         slurm_seconds: that SLURM charged for all attempts, those too that it started again itself.
         cpu_hours, gpu_hours: what was held, not what was used, by all attempts.
         failed: attempts that did not come to their end: failed, out of time, preempted, started again.
@@ -38,15 +47,21 @@ class RuleRuntime:
 
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: float = 0.0
+    seen_seconds: float = 0.0
     memory_mb: float = 0.0
     slurm_seconds: float = 0.0
     cpu_hours: float = 0.0
     gpu_hours: float = 0.0
     failed: int = 0
+    cpu_unseen: int = 0
+    memory_unseen: int = 0
 
 
-def rule_runtimes(folder: Path) -> dict[str, RuleRuntime]:
+def rule_runtimes(folder: Path, *, nodes: Mapping[str, int] = MappingProxyType({})) -> dict[str, RuleRuntime]:
     """Read the benchmark files of a run, ``<folder>/<rule>/**.tsv``.
+
+    Args:
+        nodes: machines of trainings, by model; one by default.
 
     Raises:
         LingualiftError: there are none.
@@ -58,6 +73,12 @@ def rule_runtimes(folder: Path) -> dict[str, RuleRuntime]:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t"):
                 rule.seconds.append(_number(row["s"]))
+                if name == _TRAINING and nodes.get(path.stem, 1) > 1:
+                    # What was measured is srun, which waits.
+                    rule.cpu_unseen += 1
+                    rule.memory_unseen += 1
+                    continue
+                rule.seen_seconds += rule.seconds[-1]
                 # Jobs of less than a moment have no numbers of the rest.
                 rule.cpu_seconds += _number(row.get("cpu_time"))
                 rule.memory_mb = max(rule.memory_mb, _number(row.get("max_rss")))
@@ -115,7 +136,13 @@ def add_accounting(found: dict[str, RuleRuntime], folder: Path, *, since: str) -
         into.cpu_hours += seconds * _number(held.get("cpu")) / _HOUR
         into.gpu_hours += seconds * _number(held.get("gres/gpu")) / _HOUR
         into.failed += job["State"].split()[0] not in _WELL
-        into.memory_mb = max(into.memory_mb, _megabytes(job["MaxRSS"]))
+        into.memory_mb = max(into.memory_mb, memory := _megabytes(job["MaxRSS"]))
+        if _number(held.get("node")) > 1 and job["State"] == "COMPLETED":
+            into.memory_unseen -= memory > 0 and into.memory_unseen > 0
+            if into.cpu_unseen and (cpu := _seconds(job.get("TotalCPU", ""))):
+                into.cpu_unseen -= 1
+                into.cpu_seconds += cpu
+                into.seen_seconds += seconds
     return True
 
 
@@ -144,20 +171,85 @@ def _megabytes(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]] if found else 0.0
 
 
-def runtime_rows(found: Mapping[str, RuleRuntime], *, accounted: bool) -> list[dict[str, str]]:
-    """A line a rule, the longest first, and their sum."""
+def _seconds(text: str) -> float:
+    """Of ``[days-][hours:]minutes:seconds``, SLURM's way to write a time."""
+    found = re.match(r"(?:(\d+)-)?(?:(\d+):)?(\d+):([\d.]+)$", text)
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0,) * 4
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def trainings(models: Path) -> dict[str, Trained]:
+    """What the trained models of a run tell of their trainings, by name; those that are of another shape do not."""
+    found = {}
+    for folder in sorted(models.glob("*")):
+        with contextlib.suppress(LingualiftError, KeyError, ValueError):
+            found[folder.name] = trained(folder)
+    return found
+
+
+def runtime_rows(
+    found: Mapping[str, RuleRuntime],
+    *,
+    accounted: bool,
+    runs: Mapping[str, Trained] = MappingProxyType({}),
+    device: Device | None = None,
+) -> list[dict[str, str]]:
+    """A line a rule, the longest first, and their sum.
+
+    Args:
+        runs: the run's trainings: their line has a share of the GPUs' peak, and what waiting for data took of the time.
+        device: the GPU of those that do not name theirs.
+    """
     ordered = sorted(found.items(), key=lambda item: -max(sum(item[1].seconds), item[1].slurm_seconds))
     rows = [_row(name, it, accounted=accounted) for name, it in ordered]
+    empty = dict.fromkeys(_efficiency({}), "") if runs else {}
+    if runs:
+        rows = [row | (_efficiency(runs, device) if row["rule"] == _TRAINING else empty) for row in rows]
     total = RuleRuntime(
         seconds=[second for it in found.values() for second in it.seconds],
         cpu_seconds=sum(it.cpu_seconds for it in found.values()),
+        seen_seconds=sum(it.seen_seconds for it in found.values()),
         memory_mb=max(it.memory_mb for it in found.values()),
         slurm_seconds=sum(it.slurm_seconds for it in found.values()),
         cpu_hours=sum(it.cpu_hours for it in found.values()),
         gpu_hours=sum(it.gpu_hours for it in found.values()),
         failed=sum(it.failed for it in found.values()),
+        cpu_unseen=sum(it.cpu_unseen for it in found.values()),
+        memory_unseen=sum(it.memory_unseen for it in found.values()),
     )
-    return [*rows, _row("all", total, accounted=accounted)]
+    return [*rows, _row("all", total, accounted=accounted) | empty]
+
+
+def training_rows(runs: Mapping[str, Trained], device: Device | None = None) -> list[dict[str, str]]:
+    """A line a training: where it ran, how fast, what that is of the GPUs' peak, what waiting for data took of the time.
+
+    All is of its whole time, from the first step to the last: the start, checkpoints and the held-out loss too.
+
+    Args:
+        device: the GPU of those that do not name theirs.
+    """
+    rows = []
+    for name, it in runs.items():
+        tokens, seconds, _ = it.timed
+        rows.append(
+            {
+                "model": name,
+                "devices": str(it.ranks),
+                "GPU": it.gpu or (device.name if it.gpu is None and device else ""),
+                "tokens/s": f"{tokens / seconds:,.0f}" if seconds else "",
+                **_efficiency({name: it}, device),
+            }
+        )
+    return rows
+
+
+def _efficiency(runs: Mapping[str, Trained], device: Device | None = None) -> dict[str, str]:
+    """The share of the peak, model's work alone (MFU); empty on CPUs and on unknown GPUs."""
+    found = reached(runs, device)
+    return {
+        "share of peak": "" if found["share"] is None else f"{found['share']:.1%}",
+        "waiting for data": "" if found["waiting"] is None else f"{found['waiting']:.2%}",
+    }
 
 
 def _row(name: str, it: RuleRuntime, *, accounted: bool) -> dict[str, str]:
@@ -168,8 +260,8 @@ def _row(name: str, it: RuleRuntime, *, accounted: bool) -> dict[str, str]:
         "hours": f"{wall / _HOUR:.3f}",
         "median s": f"{statistics.median(it.seconds):.1f}" if it.seconds else "",
         "longest s": f"{max(it.seconds):.1f}" if it.seconds else "",
-        "cores used": f"{it.cpu_seconds / wall:.2f}" if wall else "",
-        "most memory, MB": f"{it.memory_mb:.0f}",
+        "cores used": f"{it.cpu_seconds / it.seen_seconds:.2f}" if it.seen_seconds and not it.cpu_unseen else "",
+        "most memory, MB": "" if it.memory_unseen else f"{it.memory_mb:.0f}",
     }
     if accounted:
         row |= {
@@ -189,10 +281,7 @@ def write_runtimes(rows: Sequence[Mapping[str, str]], path: Path) -> str:
     """
     from tabulate import tabulate
 
-    with atomic_path(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(rows, path, list(rows[0]))
     sides = ["left", *["right"] * (len(rows[0]) - 1)]
     text = tabulate(rows, headers="keys", tablefmt="pipe", colalign=sides, disable_numparse=True) + "\n"
     with atomic_path(path.with_suffix(".md")) as part:

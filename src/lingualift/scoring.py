@@ -1,29 +1,25 @@
 """From hypotheses to scores: a row per direction and metric, each with its signature."""
 
-import csv
 import json
-import multiprocessing
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 from lingualift.configuration.evaluation import Metric, split_direction
 from lingualift.errors import InputError, LingualiftError
-from lingualift.files import atomic_path, fingerprint, read_json
+from lingualift.files import fingerprint, read_json, write_csv
 from lingualift.manifests import Manifest
 from lingualift.metrics import Scorer, check_metrics, provenance, rates
+from lingualift.pools import in_parallel
 from lingualift.stores import ResultStore
 
 COLUMNS = ("system", "benchmark", "source", "target", "metric", "score", "signature", "segments")
 
 Pair = tuple[str, str]
-_Task = TypeVar("_Task")
-_Result = TypeVar("_Result")
 
 
 class Stretch(NamedTuple):
@@ -184,34 +180,8 @@ def result_store(state: str | Path | None, judge: object) -> ResultStore:
 
 
 def write_scores(rows: Iterable[Mapping[str, Any]], out: str | Path) -> None:
-    """Write rows of scores as CSV, atomically; figures in full precision."""
-    with atomic_path(out) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def in_parallel(run: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int) -> Iterator[_Result]:
-    """The results of some tasks as they come, from so many processes.
-
-    Args:
-        run: need not be pickled, so it may hold much.
-
-    Raises:
-        LingualiftError: what a task raises, an ``InputError`` too.
-    """
-    if workers == 1 or len(tasks) <= 1:
-        yield from map(run, tasks)
-        return
-    # Forked, not spawned: a spawned worker would run the calling script again.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _start_worker, (run,)) as pool:
-        futures = [pool.submit(_run_task, task) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    """Write rows of scores as CSV, see ``COLUMNS``, atomically; figures in full precision."""
+    write_csv(rows, out, COLUMNS)
 
 
 def find_directions(files: Iterable[str | Path]) -> dict[str, list[Stretch]]:
@@ -264,22 +234,6 @@ def read_hypotheses(stretches: Iterable[Stretch], num_sentences: int, *, directi
             f"{direction}: {len(missing)} of {num_sentences} sentences have no hypothesis, the first is {missing[0]}"
         )
     return hypotheses  # type: ignore[return-value]
-
-
-_run: Callable[[Any], Any]
-
-
-def _start_worker(run: Callable[[Any], Any]) -> None:
-    global _run
-    _run = run
-
-
-def _run_task(task: Any) -> Any:
-    try:
-        return _run(task)
-    except InputError as error:
-        # An error of more than one argument does not survive the way back from a worker.
-        raise LingualiftError(str(error)) from error
 
 
 def _groups(pairs: Collection[Pair], workers: int) -> list[list[Pair]]:

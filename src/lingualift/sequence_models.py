@@ -17,7 +17,8 @@ from lingualift.engines import forget_decoding
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
 from lingualift.languages import Language
-from lingualift.translation import batches_by_length, longest_answer, model_key, names_of
+from lingualift.marian import marian_codes, mark_of, marks_in
+from lingualift.translation import NAMES, PACE, batches_by_length, longest_answer, model_key, names_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -80,6 +81,20 @@ def codes_in(languages: Mapping[str, Language], column: str) -> dict[str, str]:
     return {code: language.codes[column] for code, language in languages.items() if column in language.codes}
 
 
+def told_codes(
+    table: Mapping[str, Language], codes: Sequence[str], family: str, column: str | None = None
+) -> dict[str, str]:
+    """Our code → what models of a family are told, for those of some languages that they have.
+
+    Args:
+        table: all languages.
+        column: of languages.tsv, instead of the family's own.
+    """
+    if family == "marian" and column is None:
+        return marian_codes(table, codes)
+    return codes_in({code: table[code] for code in codes}, column or FAMILIES[family].column)
+
+
 class SequenceTranslator:
     """A translation model, with the methods that ``translate_directions`` asks of a translator.
 
@@ -88,7 +103,7 @@ class SequenceTranslator:
         tokenizer: the model's own.
         system: how it is decoded.
         family: one of ``FAMILIES``.
-        names: our code → the model's code, or the language's English name for a family that is told names.
+        names: our code → the model's code (``told_codes``), or the English name for a family that is told names.
         prompt: for the families that are asked in words.
         column: where in languages.tsv the codes come from, for errors.
     """
@@ -199,11 +214,12 @@ class SequenceTranslator:
         return self._encode(sentences), known[theirs]
 
     def _ask_marian(self, sentences: list[str], source: str, target: str) -> tuple[list[list[int]], int | None]:
-        marks = self.tokenizer.supported_language_codes
+        # Not its `supported_language_codes`: they are none where the two sides have a vocabulary each.
+        marks = marks_in(self.tokenizer.encoder)
         if not marks:
             return self._encode(sentences), None
-        code = self._code(target, lambda code: f">>{code}<<" in marks)
-        return self._encode([f">>{code}<< {text}" for text in sentences]), None
+        codes = self._code(target, lambda codes: mark_of(codes, marks) is not None)
+        return self._encode([f">>{mark_of(codes, marks)}<< {text}" for text in sentences]), None
 
     def _ask_in_words(self, sentences: list[str], source: str, target: str) -> tuple[list[list[int]], int | None]:
         assert self.prompt is not None
@@ -297,7 +313,7 @@ def load_sequence_translator(
 
     Args:
         data: what the system's folder is relative to.
-        names: our code → the model's code (``codes_in``), or the English name for a family that is told names.
+        names: our code → the model's code (``told_codes``), or the English name for a family that is told names.
         family: what all its models have to be of.
         prompt: for madlad and aya.
         column: where in languages.tsv the codes come from, for errors.
@@ -356,7 +372,7 @@ def load_sequence_model(
 
 def _settings(system: TranslationModel, family: str, names: Mapping[str, str], prompt: Prompt | None) -> list[object]:
     asked = prompt.model_dump(mode="json") if prompt else None
-    return [system.model_dump(mode="json", exclude={"translator"}), family, dict(names), asked]
+    return [system.model_dump(mode="json", exclude={"translator", *PACE, *NAMES}), family, dict(names), asked]
 
 
 def _existing(folder: str | Path | None) -> Path:

@@ -1,11 +1,11 @@
-"""Append-only stores of what was made for each sentence of each direction: hypotheses, scores.
+"""Append-only stores of what was made for each sentence of each direction: translations, results.
 
 A store is one JSON-lines file. Each line is a record and its CRC::
 
-    {"direction": "en-de", "sentence": 12, "hypothesis": "Ein Hund.", "crc": "5f3b9a21"}
+    {"direction": "en-de", "sentence": 12, "score": 0.8, "crc": "5f3b9a21"}
 
 Whatever kills the writer, only the tail of the file can suffer; it is found by its CRC and cut, and the
-rest stands. One process writes to a store; any number of stores are merged into one final file.
+rest stands. One process writes to a store at a time.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ import errno
 import fcntl
 import json
 import logging
-import mmap
 import os
 import re
 import zlib
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from lingualift.errors import InputError, LingualiftError
-from lingualift.files import atomic_path, remove
+from lingualift.files import atomic_path, fingerprint
 
 _CRC = re.compile(rb', "crc": "([0-9a-f]{8})"}\n\Z')
 _TAIL = len(b', "crc": "00000000"}\n')
@@ -42,13 +41,14 @@ class RecordStore:
     Args:
         path: the file; made by the first ``append``.
         columns: names of the values beside ``direction`` and ``sentence``.
+        until: read no more than this many bytes, an :attr:`end`, and write none: another process may be at the rest.
 
     Raises:
         InputError: a line in the middle of the file is corrupt.
     """
 
-    def __init__(self, path: str | Path, columns: Sequence[str]) -> None:
-        self.path, self.columns = Path(path), tuple(columns)
+    def __init__(self, path: str | Path, columns: Sequence[str], *, until: int | None = None) -> None:
+        self.path, self.columns, self._until = Path(path), tuple(columns), until
         self._file: IO[bytes] | None = None
         self._scan()
 
@@ -73,6 +73,11 @@ class RecordStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def end(self) -> int:
+        """Bytes of the sound part of the file."""
+        return self._end
 
     @property
     def directions(self) -> list[str]:
@@ -149,6 +154,8 @@ class RecordStore:
         broken: int | None = None
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
+                if self._size == self._until:
+                    break
                 self._size += len(line)
                 sound = _is_sound(line)
                 if broken is None and sound:
@@ -169,6 +176,8 @@ class RecordStore:
         """The file at the end of its sound part, locked against other writers."""
         if self._file is not None:
             return self._file
+        if self._until is not None:
+            raise ValueError(f"{self.path} is open for reading alone")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self.path.open("ab")
         try:
@@ -184,11 +193,74 @@ class RecordStore:
         return file
 
 
-class HypothesisStore(RecordStore):
-    """A store of translations, in the column ``hypothesis``."""
+class TranslationStore(RecordStore):
+    """Translations of one direction by one system, found by their source sentences, whoever asks for them.
 
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(path, ("hypothesis",))
+    What is asked for and is not there is a plan: these sentences are put into batches together. Every record names its
+    plan, so that a job that was killed finds it again and forms the same batches, whatever has come in between.
+
+    Args:
+        path: the file; one process at a time may have it open to add to it.
+        direction: stands in every record.
+        until: as of ``RecordStore``.
+
+    Raises:
+        InputError: a line in the middle of the file is corrupt.
+    """
+
+    def __init__(self, path: str | Path, direction: str, *, until: int | None = None) -> None:
+        super().__init__(path, ("plan", "source", "hypothesis"), until=until)
+        self._direction = direction
+        self._found: dict[str, str] = {}
+        self._plans: dict[str, set[str]] = {}
+        for record in self:
+            self._keep(record)
+
+    def find(self, texts: Iterable[str]) -> dict[str, str]:
+        """The translations of those of some sentences that have one."""
+        keys = {text: fingerprint(text) for text in texts}
+        return {text: self._found[key] for text, key in keys.items() if key in self._found}
+
+    def plan(self, texts: Sequence[str]) -> tuple[str, list[str]]:
+        """The plan by which some sentences are translated: one that was broken off, or a new one.
+
+        Args:
+            texts: each once.
+
+        Returns:
+            Its name; and its sentences, in their order: all that have no translation, and those that this plan has
+            translated before.
+        """
+        left = {text: fingerprint(text) for text in texts}
+        for name, done in self._plans.items():
+            if name == _plan_name(left):
+                break
+            left = {text: key for text, key in left.items() if key not in done}
+        return _plan_name(left), list(left)
+
+    def add(self, plan: str, translations: Iterable[tuple[str, str]]) -> int:
+        """Keep some translations of a plan, each with its source sentence; the first of a sentence stands.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            LingualiftError: another process writes to this store.
+        """
+        self._open()
+        new = {fingerprint(text): hypothesis for text, hypothesis in translations}
+        records = [
+            {"direction": self._direction, "sentence": number, "plan": plan, "source": key, "hypothesis": new[key]}
+            for number, key in enumerate((key for key in new if key not in self._found), start=len(self))
+        ]
+        self.append(records)
+        for record in records:
+            self._keep(record)
+        return len(records)
+
+    def _keep(self, record: Record) -> None:
+        self._found.setdefault(record["source"], record["hypothesis"])
+        self._plans.setdefault(record["plan"], set()).add(record["source"])
 
 
 class ResultStore:
@@ -240,55 +312,8 @@ class ResultStore:
         self._last.update((record["direction"], record) for record in new)
 
 
-def merge_stores(
-    stores: Sequence[RecordStore],
-    out: str | Path,
-    directions: Iterable[str],
-    num_sentences: int | Mapping[str, int],
-) -> None:
-    """Write the records of some stores as one JSON-lines file, by direction, then by sentence.
-
-    The file depends on the records alone, not on the order or the stores they came in. Records
-    of other directions and sentences are left out; lines carry no CRC.
-
-    Args:
-        out: the file, written atomically.
-        directions: the directions it is to hold, complete.
-        num_sentences: sentences of every direction, or of each.
-
-    Raises:
-        LingualiftError: a sentence has no record, or two stores disagree on one.
-    """
-    holding: dict[str, list[RecordStore]] = {}
-    for store in stores:
-        for direction in store.directions:
-            holding.setdefault(direction, []).append(store)
-    with atomic_path(out) as part, part.open("wb") as file:
-        for direction in sorted(set(directions)):
-            count = num_sentences if isinstance(num_sentences, int) else num_sentences[direction]
-            # No more files are open at once than hold one direction: a store may be that of one alone.
-            with contextlib.ExitStack() as stack:
-                views = [
-                    (store._offsets[direction], stack.enter_context(_mapped(store.path)))
-                    for store in holding.get(direction, ())
-                ]
-                for sentence in range(count):
-                    found = {
-                        _line_at(view, offsets[sentence])
-                        for offsets, view in views
-                        if sentence < len(offsets) and offsets[sentence] != _ABSENT
-                    }
-                    if len(found) != 1:
-                        reason = "different records in different stores" if found else "no record"
-                        raise LingualiftError(f"{out}: direction {direction}, sentence {sentence}: {reason}")
-                    file.write(found.pop()[:-_TAIL] + b"}\n")
-
-
-def remove_others(*paths: Path) -> None:
-    """Remove the stores beside some of one folder: what was made with other settings is not gone on with."""
-    for other in paths[0].parent.glob("*.jsonl"):
-        if other not in paths:
-            remove(other)
+def _plan_name(texts: Iterable[str]) -> str:
+    return fingerprint(list(texts))[:8]
 
 
 def _body(record: Record) -> bytes:
@@ -304,16 +329,6 @@ def _record(line: bytes) -> Record:
 def _is_sound(line: bytes) -> bool:
     found = _CRC.search(line, max(0, len(line) - _TAIL))
     return found is not None and int(found[1], 16) == zlib.crc32(line[:-_TAIL])
-
-
-def _line_at(view: mmap.mmap, offset: int) -> bytes:
-    return view[offset : view.find(b"\n", offset) + 1]
-
-
-@contextlib.contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        yield view
 
 
 def _lock(file: IO[bytes], path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lingualift.configuration.training_checks import read_model_config
 from lingualift.entries import EntryReader
 from lingualift.errors import LingualiftError
 from lingualift.files import atomic_path
@@ -76,7 +77,7 @@ def load_tokenizer(folder: str | Path | None) -> "PreTrainedTokenizerFast":
     from transformers import AutoTokenizer
 
     if not folder or not Path(folder).is_dir():
-        raise LingualiftError(f"{folder or 'tokenizer'}: no such folder; a model's tokenizer is in its `models.*.path`")
+        raise LingualiftError(f"{folder or 'a tokenizer'}: no such folder; a model's is in its `models.*.path`")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -88,4 +89,25 @@ def load_tokenizer(folder: str | Path | None) -> "PreTrainedTokenizerFast":
         raise LingualiftError(f"{folder}: not a fast tokenizer: save it again with `use_fast=True`")
     if tokenizer.eos_token_id is None:
         raise LingualiftError(f"{folder}: the tokenizer has no end-of-sequence token: set its `eos_token`")
+    return tokenizer
+
+
+def load_base_tokenizer(folder: str | Path, *, model: str) -> "PreTrainedTokenizerFast":
+    """The tokenizer that a mixture is packed with: each of its tokens has to have an embedding in the base.
+
+    Args:
+        model: the base whose tokenizer it is, for messages.
+
+    Raises:
+        LingualiftError: see :func:`load_tokenizer`; or it has more tokens than the base beside it has embeddings.
+    """
+    if not Path(folder).is_dir():
+        raise LingualiftError(f"models.{model}: {folder}: no such folder")
+    tokenizer = load_tokenizer(folder)
+    embeddings = read_model_config(Path(folder)).get("vocab_size")
+    if isinstance(embeddings, int) and len(tokenizer) > embeddings:
+        raise LingualiftError(
+            f"{folder}: the tokenizer of this folder has {len(tokenizer)} tokens, its embeddings {embeddings}: resize "
+            "and save the base first (`resize_token_embeddings`)"
+        )
     return tokenizer

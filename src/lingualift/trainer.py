@@ -12,22 +12,23 @@ from typing import Any
 
 import torch
 from accelerate import DistributedType, PartialState
-from transformers import Trainer
+from torch.distributed.fsdp import MixedPrecisionPolicy
+from transformers import PreTrainedModel, Trainer, TrainingArguments
 
-from lingualift.blocks import IGNORED, PackedBlocks, collate
+from lingualift.blocks import IGNORED, PackedBlocks
 from lingualift.callbacks import keeps_best
 from lingualift.checkpoints import checksums, files_of, rotate, seal, step_of
 from lingualift.configuration.models import Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, remove, write_json
-from lingualift.parallelism import SHARDED, World
+from lingualift.parallelism import SHARDED, World, share_out
 
 logger = logging.getLogger(__name__)
 RUN = "run.json"  # of a checkpoint: the ranks that wrote it, and the losses that no line of the log has yet
 
 
 class TimedBlocks(torch.utils.data.Dataset):
-    """Blocks, and the time that reading them and putting them together takes; not that of copying them to a GPU."""
+    """Blocks, and the time that reading them takes; not that of copying them to a GPU."""
 
     def __init__(self, data: PackedBlocks) -> None:
         self.data, self.seconds = data, 0.0
@@ -35,27 +36,25 @@ class TimedBlocks(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
-        with self._timing():
-            return self.data[item]
-
-    def collate(self, blocks: list[dict[str, torch.Tensor]]) -> dict[str, Any]:
-        with self._timing():
-            return collate(blocks)
-
-    @contextlib.contextmanager
-    def _timing(self) -> Iterator[None]:
+    def __getitems__(self, items: list[int]) -> dict[str, torch.Tensor]:
+        """What torch's loader asks for: a batch, here put together at once, with nothing left to collate."""
         start = time.perf_counter()
         try:
-            yield
+            return self.data.batch_of(items)
         finally:
             self.seconds += time.perf_counter() - start
+
+    @staticmethod
+    def collate(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return batch
 
 
 class BlockTrainer(Trainer):
     """transformers' Trainer over packed blocks.
 
     Args:
+        model: on the CPU, float32; with ZeRO-3, what is left of it here is this rank's part.
+        args: what :func:`lingualift.arguments.training_arguments` made of the recipe.
         data: the blocks; also those held out.
         recipe: how to train.
         world: the ranks.
@@ -63,11 +62,20 @@ class BlockTrainer(Trainer):
     """
 
     def __init__(
-        self, *args: Any, data: PackedBlocks, recipe: Recipe, world: World, resumed: Path | None = None, **kwargs: Any
+        self,
+        *,
+        model: PreTrainedModel,
+        args: TrainingArguments,
+        data: PackedBlocks,
+        recipe: Recipe,
+        world: World,
+        resumed: Path | None = None,
     ) -> None:
         self.data, self.recipe, self.world = data, recipe, world
         self.timed = TimedBlocks(data)
-        super().__init__(*args, train_dataset=self.timed, data_collator=self.timed.collate, **kwargs)
+        if recipe.parallelism == "zero3":
+            share_out(model, args)
+        super().__init__(model=model, args=args, train_dataset=self.timed, data_collator=self.timed.collate)
         self.block, self.checkpoint_seconds = data.manifest["block"], 0.0
         self._losses: list[tuple[int, torch.Tensor]] = []
         self._norm: torch.Tensor | float | None = None
@@ -81,6 +89,10 @@ class BlockTrainer(Trainer):
             _ = self.args.device
             PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
         super().create_accelerator_and_postprocess()
+        if self.recipe.parallelism == "fsdp" and self.args.bf16:
+            # accelerate would round to bfloat16 what the model gives, the loss too, and the sums over the ranks.
+            policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+            self.accelerator.state.fsdp_plugin.mixed_precision_policy = policy
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
@@ -208,11 +220,9 @@ class BlockTrainer(Trainer):
         for start in range(0, self.data.num_held_out, at_once * size):
             first = start + self.world.rank * at_once
             places = range(first, first + at_once)
-            blocks = [self.data.held_out_block(min(place, self.data.num_held_out - 1)) for place in places]
-            for place, block in zip(places, blocks, strict=True):
-                if place >= self.data.num_held_out:
-                    block["labels"] = torch.full_like(block["labels"], IGNORED)
-            batch = self._prepare_inputs(collate(blocks))
+            batch = self.data.held_out_blocks([min(place, self.data.num_held_out - 1) for place in places])
+            batch["labels"][[place >= self.data.num_held_out for place in places]] = IGNORED
+            batch = self._prepare_inputs(batch)
             with torch.no_grad(), self.compute_loss_context_manager():
                 one = torch.ones((), device=batch["labels"].device)
                 # The loss is a sum over tokens, divided by this number.

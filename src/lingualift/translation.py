@@ -1,23 +1,38 @@
-"""Translating a shard of directions into stores, one a direction, that go on where a job was killed."""
+"""Translating directions into stores, one a direction, that serve whatever asks for the same and outlive every kill."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lingualift.configuration.prompts import Prompt
-from lingualift.configuration.systems import CausalModel, Decoding
+from lingualift.configuration.systems import SERVICE, CausalModel, Decoding
 from lingualift.engines import Engine
 from lingualift.errors import LingualiftError
-from lingualift.files import checksum, fingerprint, read_json
+from lingualift.files import atomic_path, checksum, fingerprint, read_json, write_json
+from lingualift.locks import folder_lock
 from lingualift.manifests import Manifest
-from lingualift.stores import HypothesisStore, merge_stores, remove_others
+from lingualift.stores import TranslationStore
 from lingualift.tokenization import load_tokenizer
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
     from transformers import PreTrainedTokenizerFast
 
 Direction = tuple[str, str]
+# A direction, or (source, pivot, target): the source is asked for in the pivot's words.
+Route = tuple[str, ...]
+
+# What says how fast a system translates, not what: no part of what tells one system's translations from another's.
+PACE = (*SERVICE, "batch")
+# What names a model or a prompt in a configuration: they are told by what they are.
+NAMES = ("model", "prompt")
+# Seconds to wait for another job that is translating the same direction.
+PATIENCE = 7 * 86_400.0
+# Beside the stores of a system: what they were made with.
+NOTE = "system.json"
 
 # Files of a model's folder that determine its answers beside its weights.
 _BESIDE_WEIGHTS = ("*.json", "*.jinja", "*.model", "*.spm", "merges.txt", "vocab.txt")
@@ -45,7 +60,10 @@ class Translates(Protocol):
         ...
 
     def settings(self, *languages: str) -> list[object]:
-        """What determines the translations between some languages, or all, beside the weights and the sentences."""
+        """What determines the translations between some languages, beside the weights and the sentences.
+
+        What says how fast they are made is no part of it. For people to read: where no language is given, those of all.
+        """
         ...
 
 
@@ -99,7 +117,8 @@ class Translator:
     def settings(self, *languages: str) -> list[object]:
         """See :class:`Translates`."""
         names = names_of(self.names, languages)
-        return [self.system.model_dump(mode="json"), self.prompt.model_dump(mode="json"), names]
+        system = self.system.model_dump(mode="json", exclude={*PACE, *(NAMES if languages else ())})
+        return [system, self.prompt.model_dump(mode="json"), names]
 
     def answer(self, prompts: Sequence[Sequence[int]], longest: int) -> list[str]:
         """The translations that answer some prompts, each on one line."""
@@ -107,89 +126,129 @@ class Translator:
         return [self.prompt.decode(self.tokenizer, ids) for ids in answers]
 
 
+class LazyEngine:
+    """An engine that is made when it is first asked: where all is translated already, no model is loaded."""
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._make = make
+        self._engine: Engine | None = None
+
+    def generate(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
+        """See :class:`Engine`."""
+        if self._engine is None:
+            self._engine = self._make()
+        return self._engine.generate(prompts, max_new_tokens=max_new_tokens)
+
+
 def translate_directions(
     translator: Translates,
-    sources: Mapping[Direction, Sequence[str]],
+    sources: Mapping[Route, Sequence[str]],
     *,
     state: Path,
     key: object,
     out: Path,
+    known: Mapping[Direction, Sequence[str]] | None = None,
 ) -> Manifest:
     """Translate every direction and write ``out``, JSON lines of direction, sentence and hypothesis.
 
-    Each direction has a store of its own, named by all that determines its translations, which stays: a job that was
-    killed goes on from it, and so does one that is given other directions beside. Where sentences have come after
-    those of a store, they have another beside it, and batches of their own.
+    Each direction of a system has a store, which stays: a sentence is translated once, whichever jobs ask for it, in
+    whatever order and however many others with it. Of two jobs at the same direction one waits, and finds it there.
 
     Args:
         sources: the sentences of each direction; an empty one, such as a pivot's that has no translation, stays empty.
-        state: folder of the stores; jobs of different directions may share it.
-        key: what determines the translations beside the translator's settings and the sentences.
+        state: folder of the stores of all systems, directions and jobs.
+        key: what determines the translations beside the translator's settings and the sentences, JSON-like.
+        known: directions whose hypotheses are there already.
     """
     from tqdm import tqdm
 
+    known = known or {}
+    settings = {route: translator.settings(*route[-2:]) for route in sources}
+    folder = state / fingerprint(key)
+    paths = {route: folder / f"{'-'.join(route)}.{fingerprint(it)}.jsonl" for route, it in settings.items()}
+    asked = {route: list(dict.fromkeys(filter(None, texts))) for route, texts in sources.items()}
+    with tqdm(total=sum(map(len, asked.values())), unit="sentence", desc="translating", mininterval=2) as bar:
+        if any(asked.values()):
+            _note(folder, key, translator)
+        ends = _translate_all(translator, {route: texts for route, texts in asked.items() if texts}, paths, bar)
+    hypotheses = {_direction(route): route for route in (*sources, *known)}
+    with atomic_path(out) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        for name, route in sorted(hypotheses.items()):
+            found = known[route] if route in known else _read(paths[route], route, sources[route], ends.get(route, 0))
+            file.writelines(_line(name, number, hypothesis) for number, hypothesis in enumerate(found))
     manifest = Manifest("hypotheses", {})
-    stores, keys = [], {}
-    total = sum(map(len, sources.values()))
-    with tqdm(total=total, unit="sentence", desc="translating", mininterval=2) as bar:
-        for pair, sentences in sources.items():
-            name = "-".join(pair)
-            identity = [key, translator.settings(*pair)]
-            keys[name] = fingerprint([*identity, list(sentences)])
-            own = _stores_of(state / name, identity, sentences)
-            remove_others(*own)
-            for path, stretch in own.items():
-                with HypothesisStore(path) as store:
-                    missing = {number for number in stretch if (name, number) not in store}
-                    bar.update(len(stretch) - len(missing))
-                    for records in _translate(translator, pair, sentences, stretch, missing):
-                        bar.update(store.append({"direction": name, **record} for record in records))
-                stores.append(store)
-    sizes = {"-".join(pair): len(sentences) for pair, sentences in sources.items()}
-    merge_stores(stores, out, sizes, sizes)
-    manifest.settings["key"] = fingerprint(keys)
-    manifest.counts.update(directions=len(sources), sentences=total)
+    made = {_direction(route): [key, settings.get(route), list(it)] for route, it in {**sources, **known}.items()}
+    manifest.settings["key"] = fingerprint({name: fingerprint(it) for name, it in made.items()})
+    manifest.counts.update(directions=len(made), sentences=sum(len(texts) for *_, texts in made.values()))
     return manifest
 
 
-def _stores_of(folder: Path, identity: object, sentences: Sequence[str]) -> dict[Path, range]:
-    """The stores of a direction and the stretch of its sentences that each is for, in their order.
+def _direction(route: Route) -> str:
+    return f"{route[0]}-{route[-1]}"
 
-    Those that are there come first, as long as they are for just these sentences; the rest is one more.
+
+def _line(direction: str, sentence: int, hypothesis: str) -> str:
+    record = {"direction": direction, "sentence": sentence, "hypothesis": hypothesis}
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _note(folder: Path, key: object, translator: Translates) -> None:
+    if not (folder / NOTE).exists():
+        with folder_lock(folder / NOTE):
+            write_json({"key": key, "translator": translator.settings()}, folder / NOTE)
+
+
+def _translate_all(
+    translator: Translates, asked: Mapping[Route, Sequence[str]], paths: Mapping[Route, Path], bar: "tqdm"
+) -> dict[Route, int]:
+    """Have all there; a direction that another job is at is come back to at the end.
+
+    Returns:
+        The bytes of each store that hold what was asked for.
     """
-
-    def path(stretch: range) -> Path:
-        texts = list(sentences[stretch.start : stretch.stop])
-        return folder / f"{stretch.start}-{stretch.stop}-{fingerprint([identity, texts])}.jsonl"
-
-    found: dict[Path, range] = {}
-    there = [range(*map(int, it.name.split("-")[:2])) for it in folder.glob("*-*-*.jsonl")]
-    start = 0
-    # Each begins where one before it ends.
-    for stretch in sorted(there, key=lambda it: (it.start, -it.stop)):
-        if stretch.start == start and stretch.stop <= len(sentences) and path(stretch).exists():
-            found[path(stretch)] = stretch
-            start = stretch.stop
-    if start < len(sentences) or not found:
-        rest = range(start, len(sentences))
-        found[path(rest)] = rest
-    return found
+    left, patience, ends = list(asked), 0.0, {}
+    while left:
+        held = []
+        for route in left:
+            with ExitStack() as stack:
+                try:
+                    # One direction at a time: two jobs never wait for each other.
+                    stack.enter_context(folder_lock(paths[route], patience=patience))
+                except LingualiftError:
+                    if patience:
+                        raise
+                    held.append(route)
+                    continue
+                with TranslationStore(paths[route], "-".join(route)) as store:
+                    _translate(translator, route, asked[route], store, bar)
+                    ends[route] = store.end
+        patience = PATIENCE if len(held) == len(left) else 0.0
+        left = held
+    return ends
 
 
 def _translate(
-    translator: Translates, pair: Direction, sentences: Sequence[str], stretch: range, missing: set[int]
-) -> Iterator[list[dict[str, Any]]]:
-    """The translations of a stretch of a direction, in batches, those with nothing missing left out."""
-    filled = [number for number in stretch if sentences[number]]
-    if empty := sorted(missing.difference(filled)):
-        yield [{"sentence": number, "hypothesis": ""} for number in empty]
-    if missing.isdisjoint(filled):
+    translator: Translates, route: Route, texts: Sequence[str], store: TranslationStore, bar: "tqdm"
+) -> None:
+    """Translate what a store lacks of some sentences, in batches; those with nothing missing are left out."""
+    missing = set(texts) - store.find(texts).keys()
+    bar.update(len(texts) - len(missing))
+    if not missing:
         return
-    for places, prompts, longest in translator.plan([sentences[at] for at in filled], *pair):
-        numbers = [filled[place] for place in places]
-        if not missing.isdisjoint(numbers):
+    plan, sentences = store.plan(texts)
+    for places, prompts, longest in translator.plan(sentences, *route[-2:]):
+        batch = [sentences[place] for place in places]
+        if not missing.isdisjoint(batch):
             answers = translator.answer(prompts, longest)
-            yield [{"sentence": n, "hypothesis": it} for n, it in zip(numbers, answers, strict=True)]
+            bar.update(store.add(plan, zip(batch, answers, strict=True)))
+
+
+def _read(path: Path, route: Route, texts: Sequence[str], end: int) -> Iterator[str]:
+    found = TranslationStore(path, "-".join(route), until=end).find(texts)
+    for text in texts:
+        if text and text not in found:
+            raise LingualiftError(f"{path}: translations that were there are gone: run again")
+        yield found[text] if text else ""
 
 
 def load_translator(
@@ -204,7 +263,7 @@ def load_translator(
     """A translator from a model folder; by CTranslate2 where there is its converted form.
 
     Raises:
-        LingualiftError: there is no such model, or the engine is not installed.
+        LingualiftError: there is no such model. That its engine is not installed is found out at the first question.
     """
     from lingualift.engines import CTranslate2Engine, TransformersEngine, VllmEngine
 
@@ -212,13 +271,14 @@ def load_translator(
         raise LingualiftError(f"the model `{system.model}` is not there: `models.{system.model}.path` says where it is")
     tokenizer = load_tokenizer(model)
     stops = prompt.stop_tokens(tokenizer)
-    engine: Engine
-    if converted:
-        engine = CTranslate2Engine(Path(converted), Path(model), system, threads=threads, stops=stops)
-    else:
+
+    def engine() -> Engine:
+        if converted:
+            return CTranslate2Engine(Path(converted), Path(model), system, threads=threads, stops=stops)
         kind = VllmEngine if system.engine == "vllm" else TransformersEngine
-        engine = kind(Path(model), system, stops=stops)
-    return Translator(engine, tokenizer, system, prompt, names)
+        return kind(Path(model), system, stops=stops)
+
+    return Translator(LazyEngine(engine), tokenizer, system, prompt, names)
 
 
 def model_key(model: str | Path | None) -> dict[str, str]:

@@ -16,30 +16,32 @@ from lingualift.files import fingerprint
 from lingualift.locks import folder_lock
 from lingualift.manifests import Manifest
 from lingualift.sequence_models import DirectionTranslators, load_sequence_translator
-from lingualift.translation import Translates, load_translator, model_key
+from lingualift.translation import NAMES, PACE, PATIENCE, Translates, load_translator, model_key
 
 logger = logging.getLogger(__name__)
 
-# An endpoint is asked by one job at a time, so that its rate is kept and no question is asked twice.
-_PATIENCE = 7 * 86_400.0
+# Raised where an engine of ours computes otherwise, if only in the last bits: transformers since it computes what
+# prompts begin with once for all of a batch.
+_REVISIONS = {"transformers": 2}
 
 
 class OpenedSystem(NamedTuple):
-    """A translator, what tells its models from others, and the library that they are run by, if by any of ours."""
+    """A translator, the settings it was made from, what tells its models from others, and what runs them, if we do."""
 
     translator: Translates
+    settings: Mapping[str, Any]
     weights: list[Any]
-    library: str | None = None
+    engine: list[Any] | None = None
 
-    def key(self, version: int) -> list[Any]:
-        """What determines the translations beside the translator's settings and the sentences.
+    def key(self, version: int) -> dict[str, Any]:
+        """What determines the translations of all directions, but for what the languages are called.
 
         Args:
-            version: the stage's; what another version has made is made again.
+            version: the stage's; what another version has made is made again, what a stage of the same has made is shared.
         """
         # Models of one direction each are told apart by their settings: what others there are is no matter.
-        models = [] if isinstance(self.translator, DirectionTranslators) else self.weights
-        return [version, models, self.library and [self.library, importlib.metadata.version(self.library)]]
+        by_direction = isinstance(self.translator, DirectionTranslators)
+        return system_key(self.settings, [] if by_direction else self.weights, self.engine, version)
 
     def note(self, manifest: Manifest) -> None:
         """Write into a manifest what was translated with, and what it cost."""
@@ -51,6 +53,46 @@ class OpenedSystem(NamedTuple):
             logger.info(
                 "asked: %s; taken from answers that were paid for before: %s", counts["asked"], counts["reused"]
             )
+
+
+def system_key(
+    settings: Mapping[str, Any], weights: list[Any] | None, engine: list[Any] | None, version: int
+) -> dict[str, Any]:
+    """What one system's translations are told from others' by; see :meth:`OpenedSystem.key`."""
+    entry = settings["system"]
+    return {
+        "version": version,
+        "system": {key: it for key, it in entry.items() if key not in (*PACE, *NAMES, "translator")},
+        "prompt": settings["prompt"],
+        "weights": weights,
+        "engine": engine,
+    }
+
+
+def causal_engine(name: str) -> list[Any]:
+    """What runs a causal model: a library, its version, and the revision of our own part where it has had one.
+
+    Raises:
+        LingualiftError: it is not installed.
+    """
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise LingualiftError(
+            f"`engine: {name}` needs {name}, which is not there: `pip install {name}` into the workflow's environment, "
+            "or set another engine"
+        ) from None
+    return [name, version, *([_REVISIONS[name]] if name in _REVISIONS else [])]
+
+
+def sequence_engine() -> list[Any]:
+    """What runs a translation model; see :func:`causal_engine`."""
+    return ["transformers", importlib.metadata.version("transformers")]
+
+
+def pace_of(systems: Mapping[str, Any] | None, name: str | None) -> dict[str, Any]:
+    """How fast a system is asked, by the configuration as it was read: no setting of a job, which no change reruns."""
+    return {key: value for key, value in ((systems or {}).get(name) or {}).items() if key in PACE}
 
 
 def directions_of(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -68,7 +110,7 @@ def open_system(
     threads: int = 1,
     model: str | None = None,
     converted: str | None = None,
-    service: Mapping[str, Any] | None = None,
+    pace: Mapping[str, Any] | None = None,
     answers: str | Path | None = None,
 ) -> Iterator[OpenedSystem]:
     """Make the translator that some settings ask for.
@@ -77,25 +119,26 @@ def open_system(
         settings: ``system``, ``prompt`` and ``names`` of ``Plan.translation_settings``.
         directions: those that models of one direction each are wanted for.
         model: the folder of a causal model; ``converted`` the same for CTranslate2.
-        service: how an endpoint is asked: the keys of its entry that are not in the settings.
+        pace: what of the system's entry is not in the settings: see ``pace_of``.
         answers: folder of the answers of all endpoints.
 
     Raises:
         LingualiftError: there is no such model.
     """
-    entry = settings["system"]
-    match system_kind(entry):
+    entry = {**(pace or {}), **settings["system"]}
+    match system_kind(settings["system"]):
         case "translator":
-            yield _open_translation_model(settings, directions)
+            yield _open_translation_model(settings, entry, directions)
         case "endpoint":
             assert answers is not None
-            system = Endpoint.model_validate({**(service or {}), **entry})
+            system = Endpoint.model_validate(entry)
             folder = Path(answers) / fingerprint([system.endpoint, system.model])
-            with folder_lock(folder, patience=_PATIENCE):
+            # It is asked by one job at a time, so that its rate is kept and no question is asked twice.
+            with folder_lock(folder, patience=PATIENCE):
                 cache = folder / "answers.jsonl"
                 prompt = Prompt.model_validate(settings["prompt"])
                 with EndpointTranslator(system, prompt, settings["names"], cache=cache) as translator:
-                    yield OpenedSystem(translator, [])
+                    yield OpenedSystem(translator, settings, [])
         case _:
             causal = load_translator(
                 model=model,
@@ -106,11 +149,13 @@ def open_system(
                 threads=threads,
             )
             library = "ctranslate2" if converted else "vllm" if causal.system.engine == "vllm" else "transformers"
-            yield OpenedSystem(causal, [model_key(model)], library)
+            yield OpenedSystem(causal, settings, [model_key(model)], causal_engine(library))
 
 
-def _open_translation_model(settings: Mapping[str, Any], directions: Sequence[tuple[str, str]]) -> OpenedSystem:
-    system = TranslationModel.model_validate(settings["system"])
+def _open_translation_model(
+    settings: Mapping[str, Any], entry: Mapping[str, Any], directions: Sequence[tuple[str, str]]
+) -> OpenedSystem:
+    system = TranslationModel.model_validate(entry)
     folders = {system.folder(*pair): None for pair in directions} if system.by_direction else {system.translator: None}
     absent = [folder for folder in folders if not Path(folder).is_dir()]
     if absent or settings["family"] is None:
@@ -124,4 +169,4 @@ def _open_translation_model(settings: Mapping[str, Any], directions: Sequence[tu
         prompt=Prompt.model_validate(settings["prompt"]) if settings["prompt"] else None,
         column=settings["column"],
     )
-    return OpenedSystem(translator, [model_key(folder) for folder in folders], "transformers")
+    return OpenedSystem(translator, settings, [model_key(folder) for folder in folders], sequence_engine())

@@ -4,7 +4,8 @@ import importlib.util
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,29 +49,70 @@ def directives(body: str) -> dict[str, str]:
     return dict(re.findall(r"^    (\w+):(.*(?:\n(?:        .*|))*)", body, re.MULTILINE))
 
 
-def names(text: str, plan: Plan) -> set[str]:
+@cache
+def plan_of_every_kind() -> Plan:
+    """The tiny run with systems, supplements and comparisons of every kind."""
+    values = read_yaml(ROOT / "config/tiny.yaml")
+    supplement = {"reader": "translated", "source": "english", "of": ["sentences"]}
+    systems = {
+        **values["systems"],
+        "Nllb": {"translator": "models/nllb", "family": "nllb"},
+        "Opus": {"translator": "models/opus-{source}-{target}", "family": "marian"},
+        "Theirs": {"hypotheses": "theirs/{source}-{target}.txt"},
+        "Base-zh": {"system": "Base", "pivot": "zh"},
+        "Nllb-en": {"system": "Nllb", "pivot": "en"},
+    }
+    supplements = {"by-base": {**supplement, "system": "Base"}, "by-nllb": {**supplement, "system": "Nllb"}}
+    main = {**values["tables"]["main"], "systems": list(systems), "baseline": "Base"}
+    return plan_of("tiny", systems=systems, corpora=values["corpora"] | supplements, tables={"main": main})
+
+
+@cache
+def jobs(plan: Plan) -> dict[tuple[str, str], Collection[tuple]]:
+    """Of which jobs a look-up of inputs is asked, by its name and the first wildcard that it is asked with."""
+
+    def shards(systems: list[str]) -> list[tuple]:
+        benchmarks = plan.configuration.benchmarks
+        return [(name, it, shard) for name in systems for it in benchmarks for shard in range(plan.shards(it, name))]
+
+    pivoted = [plan.translation_inputs(*job) for job in shards(plan.pivoting_systems())]
+    supplements = plan.translated_corpora()
+    compared = [path.removesuffix(".csv") for table in plan.configuration.tables for path in plan.comparisons(table)]
+    return {
+        ("model_inputs", "trained"): [(model,) for model in plan.trained_models()],
+        ("translation_inputs", "translating"): shards(plan.translating_systems()),
+        ("translation_inputs", "pivoting"): shards(plan.pivoting_systems()),
+        ("translation_inputs", "reading"): shards(plan.reading_systems()),
+        # pivots/<system>/<pivot>/<benchmark>/<shard>
+        ("leg_inputs", "translating"): {tuple(path.split("/")[1:4]) for inputs in pivoted for path in inputs["legs"]},
+        ("supplement_inputs", "supplement"): [(name,) for name in supplements],
+        ("supplement_shard_inputs", "supplement"): [
+            (name, shard) for name in supplements for shard in range(plan.supplement_shards(name))
+        ],
+        # comparisons/<judge>/<system>/<baseline>/<benchmark>
+        ("comparison_inputs", "judge"): [tuple(path.split("/")[1:]) for path in compared],
+    }
+
+
+def names(text: str) -> set[str]:
     """The names in an ``input``, ``output`` or ``params``; those that are unpacked are asked of the plan."""
     found = set(re.findall(r"^        (\w+)=", text, re.MULTILINE))
-    if "plan.model_inputs" in text:
-        found |= {name for model in plan.trained_models() for name in plan.model_inputs(model)}
-    if "plan.system_inputs" in text:
-        found |= {name for system in plan.configuration.systems for name in plan.system_inputs(system)}
-    if "plan.supplement_inputs" in text:
-        found |= {"corpora", "english"}
-    if "plan.supplement_shard_inputs" in text:
-        found |= {"corpora", "english", "model", "converted"}
-    if "plan.comparison_inputs" in text:
-        found |= {"hypotheses", "baseline_hypotheses", "segments", "baseline_segments"}
-    found |= set(re.findall(r'there\(\{"(\w+)"', text)) if "unpack" in text else set()
-    return found
+    plan = plan_of_every_kind()
+    asked = re.findall(r"plan\.(\w+_inputs)\(\s*wildcards\.(\w+)", text)
+    written = re.findall(r'unpack\(lambda wildcards: there\(\{"(\w+)"', text)
+    assert text.count("unpack(") == len(asked) + len(written)
+    for method, wildcard in asked:
+        unpacked = {name for job in jobs(plan)[method, wildcard] for name in getattr(plan, method)(*job)}
+        assert unpacked
+        found |= unpacked
+    return found | set(written)
 
 
 @pytest.mark.parametrize("rule", sorted(rules()))
 def test_names_of_a_rule_are_keywords_of_its_script(rule: str) -> None:
     parts = directives(rules()[rule])
     (script,) = re.findall(r"scripts/(\w+)\.py", parts["script"])
-    plan = plan_of("tiny")
-    given = {name for part in ("input", "output", "params") for name in names(parts.get(part, ""), plan)}
+    given = {name for part in ("input", "output", "params") for name in names(parts.get(part, ""))}
     source = (ROOT / f"workflow/scripts/{script}.py").read_text()
     given |= {"threads"} if "threads=snakemake.threads" in source else set()
     given |= {"gpus"} if "gpus=snakemake.resources" in source else set()
@@ -85,7 +127,16 @@ def test_rule_says_what_it_needs_and_leaves_a_trace(rule: str) -> None:
     parts = directives(rules()[rule])
     assert {"output", "log", "benchmark", "threads", "resources", "message", "script"} <= set(parts)
     assert {"mem_mb", "runtime"} <= set(re.findall(r"(\w+)=", parts["resources"]))
-    assert "version" in names(parts["params"], plan_of("tiny"))
+    assert "version" in names(parts["params"])
+
+
+def test_every_name_that_a_plan_may_give_is_looked_at() -> None:
+    inputs = {rule: names(directives(body).get("input", "")) for rule, body in rules().items()}
+    assert inputs["translate_shard"] == {"benchmark", "model", "converted", "translators"}
+    assert inputs["translate_legs"] == inputs["translate_shard"]
+    assert inputs["translate_through_pivot"] == {*inputs["translate_shard"], "legs"}
+    assert inputs["translate_supplement"] == {"corpora", "english", "model", "converted", "translators"}
+    assert inputs["read_hypotheses"] == {"benchmark", "files"}
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

@@ -19,13 +19,14 @@ import test_endpoints  # noqa: E402
 import test_sequence_models  # noqa: E402
 from test_endpoints import server  # noqa: E402, F401
 
-from lingualift import scoring  # noqa: E402
+from lingualift import scoring, translators  # noqa: E402
 from lingualift.configuration.loading import load_run, read_yaml  # noqa: E402
 from lingualift.errors import LingualiftError  # noqa: E402
 from lingualift.files import checksum, read_json  # noqa: E402
 from lingualift.planning import Plan  # noqa: E402
 from lingualift.sequence_models import SequenceTranslator  # noqa: E402
 from lingualift.tokenization import load_tokenizer  # noqa: E402
+from lingualift.translation import Translator  # noqa: E402
 from lingualift.translators import open_system  # noqa: E402
 
 SENTENCES = {
@@ -92,11 +93,10 @@ class Jobs:
         """Run every shard of a system; what it says of each direction. A job's state is where its rule has it."""
         said: dict[str, list[str]] = {}
         for shard, path in enumerate(self.plan.hypotheses(system, "test")):
-            if rule not in ("read_hypotheses", "ask_endpoint"):
-                more["threads"] = 1
-            if rule != "read_hypotheses":
-                apart = path.removesuffix(".jsonl")
-                more["state"] = self.at(f"state/{apart if rule == 'ask_endpoint' else Path(apart).parent}")
+            if rule == "ask_endpoint":
+                more["state"] = self.at(f"state/{path.removesuffix('.jsonl')}")
+            elif rule != "read_hypotheses":
+                more |= self.kept(self.plan.base_system(system))
             main_of(rule)(
                 **self.inputs(self.plan.translation_inputs(system, "test", shard)),
                 benchmark=self.benchmark,
@@ -112,6 +112,10 @@ class Jobs:
                 said[record["direction"]].append(record["hypothesis"])
         return said
 
+    def kept(self, base: str) -> dict[str, Any]:
+        """Where translations are kept, and how fast they are made."""
+        return {"state": self.at("state/translations"), "threads": 1, "base": base, "systems": self.values["systems"]}
+
     def legs(self, base: str, pivot: str) -> None:
         shards = {
             Path(leg).name
@@ -126,9 +130,8 @@ class Jobs:
                 benchmark=self.benchmark,
                 folder=self.at(path),
                 settings=self.plan.leg_settings(base, pivot, "test", int(shard)),
-                state=self.at(f"state/{Path(path).parent}"),
-                threads=1,
                 version=1,
+                **self.kept(base),
             )
 
     def manifest(self, system: str) -> dict[str, Any]:
@@ -188,6 +191,15 @@ def test_another_version_of_the_engine_shares_no_translations(tmp_path, data, mo
     assert len(names) == 2
 
 
+def test_another_revision_of_one_engine_shares_no_translations_and_leaves_the_others_theirs(monkeypatch) -> None:
+    before = [translators.causal_engine(name) for name in ("transformers", "ctranslate2")]
+    monkeypatch.setitem(translators._REVISIONS, "transformers", 99)
+    after = [translators.causal_engine(name) for name in ("transformers", "ctranslate2")]
+    assert before[0] != after[0] and before[1] == after[1]
+    with pytest.raises(LingualiftError, match="`engine: nothing` needs nothing, which is not there: `pip install"):
+        translators.causal_engine("nothing")
+
+
 def test_a_translation_model_that_is_killed_halfway(tmp_path, data, monkeypatch) -> None:
     expected = Jobs(tmp_path / "whole", data, {"Nmt": M2M100}).translate("translate_shard", "Nmt")
     assert sorted(expected) == ALL and {len(answers) for answers in expected.values()} == {5}
@@ -209,28 +221,57 @@ def test_a_translation_model_that_is_killed_halfway(tmp_path, data, monkeypatch)
     assert sum(calls) == 6 * 5 + calls[7]
 
 
-def test_a_changed_prompt_or_decoding_is_not_gone_on_with(tmp_path, data, monkeypatch) -> None:
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
+@pytest.fixture
+def asked(monkeypatch) -> list[int]:
+    """The sizes of all batches that translation models are asked."""
+    sizes: list[int] = []
+    answer = SequenceTranslator.answer
 
-    answer, done = SequenceTranslator.answer, []
+    def counted(self: SequenceTranslator, prompts: Any, longest: int) -> list[str]:
+        sizes.append(len(prompts))
+        return answer(self, prompts, longest)
 
-    def once(self: SequenceTranslator, prompts: Any, longest: int) -> list[str]:
-        return stop() if done else (done.append(1) or answer(self, prompts, longest))
+    monkeypatch.setattr(SequenceTranslator, "answer", counted)
+    return sizes
 
-    names = set()
-    for system in (M2M100, {**M2M100, "beam": 1}, {**M2M100, "max_new_tokens": 9}):
-        done.clear()
-        monkeypatch.setattr(SequenceTranslator, "answer", once)
-        with pytest.raises(KeyboardInterrupt):
-            Jobs(tmp_path, data, {"Nmt": system}).translate("translate_shard", "Nmt")
-        (store,) = (tmp_path / "state").rglob("*.jsonl")
-        names.add(store.name)
-    assert len(names) == 3
+
+def test_what_another_decoding_has_translated_stays(tmp_path, data, asked) -> None:
+    def said(**changes: Any) -> tuple[dict[str, list[str]], int]:
+        asked.clear()
+        jobs = Jobs(tmp_path, data, {"Nmt": {**M2M100, **changes}}, limit=2)
+        return jobs.translate("translate_shard", "Nmt"), sum(asked)
+
+    first, count = said()
+    assert count == 12
+    assert said(beam=1)[1] == said(max_new_tokens=9)[1] == 12
+    assert said() == (first, 0)
+
+
+@pytest.mark.parametrize("system", [M2M100, CAUSAL])
+def test_how_many_sentences_at_once_and_what_things_are_called_are_no_part_of_a_translation(
+    tmp_path, data, asked, monkeypatch, system
+) -> None:
+    batches: list[int] = []
+    answer = Translator.answer
+    monkeypatch.setattr(
+        Translator, "answer", lambda self, prompts, most: (batches.append(len(prompts)), answer(self, prompts, most))[1]
+    )
+    rule = "translate_shard"
+    jobs = Jobs(tmp_path, data, {"It": system}, limit=4)
+    first = jobs.translate(rule, "It")
+    assert asked + batches == [2] * 12
+    smaller = Jobs(tmp_path, data, {"It": {**system, "batch": 1}}, limit=4)
+    assert smaller.plan.translation_settings("It", "test", 0) == jobs.plan.translation_settings("It", "test", 0)
+    assert smaller.translate(rule, "It") == first and len(asked + batches) == 12
+    assert Jobs(tmp_path, data, {"Other": system}, limit=4).translate(rule, "Other") == first
+    assert len(asked + batches) == 12
+    # What is new is asked as fast as is said now.
+    Jobs(tmp_path, data, {"It": {**system, "batch": 1}}, limit=5).translate(rule, "It")
+    assert (asked + batches)[12:] == [1] * 6
 
 
 @pytest.mark.parametrize("pairs", [False, True])
-def test_other_shards_and_languages_translate_what_is_new_alone(tmp_path, data, monkeypatch, pairs) -> None:
+def test_other_shards_and_languages_translate_what_is_new_alone(tmp_path, data, asked, pairs) -> None:
     """A model for all directions, or one for each."""
     system = M2M100
     if pairs:
@@ -238,14 +279,6 @@ def test_other_shards_and_languages_translate_what_is_new_alone(tmp_path, data, 
             (data / "pairs").mkdir(exist_ok=True)
             (data / "pairs" / name).symlink_to(data / "m2m100")
         system = {**M2M100, "translator": "pairs/{source}-{target}"}
-    asked: list[int] = []
-    answer = SequenceTranslator.answer
-
-    def counted(self: SequenceTranslator, prompts: Any, longest: int) -> list[str]:
-        asked.append(len(prompts))
-        return answer(self, prompts, longest)
-
-    monkeypatch.setattr(SequenceTranslator, "answer", counted)
     expected = Jobs(tmp_path, data, {"Nmt": system}).translate("translate_shard", "Nmt")
     assert sum(asked) == 6 * 5
     asked.clear()
@@ -264,25 +297,28 @@ def test_other_shards_and_languages_translate_what_is_new_alone(tmp_path, data, 
     assert sum(asked) == 5
 
 
-def test_a_pivot_shares_its_first_legs(tmp_path, data) -> None:
+def test_a_pivot_shares_its_first_legs(tmp_path, data, asked) -> None:
     systems = {"Nmt": M2M100, "Through": {"system": "Nmt", "pivot": "fr"}, "Again": {"system": "Nmt", "pivot": "fr"}}
     jobs = Jobs(tmp_path, data, systems, shards=2)
     direct = jobs.translate("translate_shard", "Nmt")
+    assert sum(asked) == 6 * 5
     jobs.legs("Nmt", "fr")
-    asked = [
+    first = [
         json.loads(line)["text"] for path in tmp_path.rglob("sentences.jsonl") for line in path.read_text().splitlines()
     ]
-    assert sorted(asked) == sorted(SENTENCES["de"] + SENTENCES["en"])
+    assert sorted(first) == sorted(SENTENCES["de"] + SENTENCES["en"])
+    # They are what the system itself has translated.
+    assert sum(asked) == 6 * 5
     said = jobs.translate("translate_through_pivot", "Through")
-    assert sorted(said) == ALL
+    # German and English out of its own French; French into them it has, too.
+    assert sorted(said) == ALL and 0 < sum(asked) - 6 * 5 <= 2 * 5
     # One leg only: into the pivot and out of it.
     assert {name: said[name] for name in ("de-fr", "en-fr", "fr-de", "fr-en")} == {
         name: direct[name] for name in ("de-fr", "en-fr", "fr-de", "fr-en")
     }
     # Both: what the model makes of its own French.
-    from lingualift.translators import open_system
-
-    with open_system(jobs.plan.translation_settings("Nmt", "test", 0)) as system:
+    pace = {"batch": 2}
+    with open_system(jobs.plan.translation_settings("Nmt", "test", 0), pace=pace) as system:
         for name, target in {"de-en": "en", "en-de": "de"}.items():
             french = direct[f"{name[:2]}-fr"]
             filled = [number for number, text in enumerate(french) if text]
@@ -291,7 +327,8 @@ def test_a_pivot_shares_its_first_legs(tmp_path, data) -> None:
                 for place, answer in zip(places, system.translator.answer(questions, longest), strict=True):
                     again[filled[place]] = answer
             assert said[name] == again
-    assert jobs.translate("translate_through_pivot", "Again") == said
+    count = sum(asked)
+    assert jobs.translate("translate_through_pivot", "Again") == said and sum(asked) == count
 
 
 def _endpoint(server: test_endpoints.Server, **changes: Any) -> dict[str, Any]:  # noqa: F811

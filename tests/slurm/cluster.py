@@ -65,7 +65,11 @@ JobRequeue=1
 GresTypes=gpu
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={cpus} RealMemory={memory} Gres=gpu:test:4
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={cpus} RealMemory={memory} Gres=gpu:test:4
-PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=60
+# Its jobs take the places of those of the other, which have a minute to end.
+PartitionName=urgent Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 """
 
 
@@ -76,7 +80,7 @@ def missing() -> str | None:
 
 
 class Cluster:
-    """Two nodes, ``n1`` and ``n2``, in the partition ``main``.
+    """Two nodes, ``n1`` and ``n2``, in the partition ``main``, which that called ``urgent`` preempts.
 
     Args:
         folder: a new folder for everything it writes; its path must be short (a socket lives in it).
@@ -203,6 +207,8 @@ class Cluster:
         """Let a requeued job start as soon as it has ended and there is room."""
         # Told while it still ends, it would wait its two minutes.
         self._wait(lambda: self.job(job)["JobState"] == "PENDING", f"job {job}")
+        # What is still on its way from the former start's end would be taken for the end of the new one.
+        time.sleep(3)
         self.run("scontrol", "update", f"jobid={job}", "starttime=now")
 
     def _spawn(self, name: str, command: list[str]) -> None:

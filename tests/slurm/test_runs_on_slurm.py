@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster import NODES, Cluster
+from holding import hold
 from test_runs import RESULTS, checkout, contents, finished  # noqa: F401
 
 pytestmark = pytest.mark.slow
@@ -26,28 +27,6 @@ import snakemake_executor_plugin_slurm as plugin
 from snakemake.cli import main
 plugin.Executor.next_seconds_between_status_checks = property(lambda self: 2, lambda self, value: None)
 main()
-"""
-# Training waits, once, behind a step while there is a file that names it: what happens to it happens in its midst. Or
-# its time is over then.
-HOLD = """
-
-_go_on = StopInTime.on_step_end
-
-
-def _hold(self, args, state, *others, **kwargs):
-    from lingualift.interruptions import _received
-
-    hold, held, over = (Path(f"{name}-{state.global_step}") for name in ("hold", "held", "over"))
-    if hold.exists() and not held.exists():
-        held.touch()
-        if over.exists():
-            self.stops.end = time.time()
-        while hold.exists() and not _received and not over.exists():
-            time.sleep(0.05)
-    _go_on(self, args, state, *others, **kwargs)
-
-
-StopInTime.on_step_end = _hold
 """
 
 
@@ -74,6 +53,11 @@ def end(process: subprocess.Popen[str]) -> str:
 def jobs_after(slurm: Cluster, known: int) -> list[dict[str, str]]:
     """The jobs that were sent since there were ``known``."""
     return sorted(slurm.jobs(), key=lambda job: int(job["JobId"]))[known:]
+
+
+def states(jobs: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """The state of each, and how often it was started again."""
+    return [(job["JobState"], job["Restarts"]) for job in jobs]
 
 
 def running(slurm: Cluster, rule: str, known: int, process: subprocess.Popen[str]) -> dict[str, str]:
@@ -159,6 +143,49 @@ def test_a_training_whose_time_is_over_has_itself_started_again(slurm: Cluster, 
     assert contents(folder) == contents(on_slurm)
 
 
+def test_snakemake_killed_and_started_again_while_its_training_runs(
+    slurm: Cluster, on_slurm: Path, tmp_path: Path
+) -> None:
+    """The second job queues behind the first, without its node; what that has made is not made again."""
+    folder, known = holding(on_slurm, tmp_path, step=6), len(slurm.jobs())
+    with (folder / "src/lingualift/launching.py").open("a", encoding="utf-8") as file:
+        file.write("\n_PATIENCE_WITH_JOBS = 1.0\n")
+    killed = start(slurm, folder, MODEL)
+    first = held(slurm, folder, 6, known, killed)["JobId"]
+    killed.kill()
+    killed.communicate()
+    end(start(slurm, folder, "--unlock"))
+    process = start(slurm, folder, MODEL)
+    wait_for(lambda: process.poll() is not None or states(jobs_after(slurm, known))[1:] == [("PENDING", "1")])
+    second = jobs_after(slurm, known)[-1]
+    assert second["Dependency"] == f"afterany:{first}(unfulfilled)"
+    assert slurm.job(first)["JobState"] == "RUNNING"
+    (folder / "hold-6").unlink()
+    wait_for(lambda: slurm.job(first)["JobState"] == "COMPLETED")
+    slurm.start_now(second["JobId"])
+    end(process)
+    assert states(jobs_after(slurm, known)) == [("COMPLETED", "0"), ("COMPLETED", "1")]
+    log = (folder / RESULTS / "state/models/lifted-alpaca.log").read_text(encoding="utf-8")
+    assert len(re.findall(f"is held by job {first}, process", log)) == 1
+    assert len(re.findall("the model has been trained: it is taken from", log)) == 1
+    # Neither was stopped, neither trained a step that was trained.
+    assert "going on from" not in log and "stopped at step" not in log
+    assert contents(folder) == contents(on_slurm)
+
+
+def test_what_jobs_end_without_snakemake_is_not_done_again(slurm: Cluster, on_slurm: Path, tmp_path: Path) -> None:
+    folder, known = again(on_slurm, tmp_path / "run", "models/lifted-alpaca"), len(slurm.jobs())
+    killed = start(slurm, folder, MODEL)
+    job = running(slurm, "train_model", known, killed)["JobId"]
+    killed.kill()
+    killed.communicate()
+    wait_for(lambda: slurm.job(job)["JobState"] == "COMPLETED")
+    end(start(slurm, folder, "--unlock"))
+    assert "Nothing to be done" in end(start(slurm, folder, MODEL))
+    assert len(jobs_after(slurm, known)) == 1
+    assert contents(folder) == contents(on_slurm)
+
+
 def test_gpus_are_asked_for_by_type(slurm: Cluster, on_slurm: Path, tmp_path: Path) -> None:
     name = "hypotheses/Lifted-Alpaca/held-out/0.jsonl"
     folder, known = again(on_slurm, tmp_path / "run", name), len(slurm.jobs())
@@ -178,7 +205,9 @@ def sentence(line: str) -> tuple[str, int]:
 
 def test_training_over_two_nodes_through_a_preemption(slurm: Cluster, on_slurm: Path, tmp_path: Path) -> None:
     folder, known = holding(on_slurm, tmp_path, step=6), len(slurm.jobs())
-    process = train_on(slurm, folder, parallelism="ddp", nodes=2, devices=2)
+    # By the profile's word; the recipe's is one of each.
+    spread = ("--set-resources", "train_model:nodes=2", "train_model:devices=2")
+    process = train_on(slurm, folder, *spread, parallelism="ddp")
     slurm.requeue(held(slurm, folder, 6, known, process)["JobId"])
     end(process)
     (job,) = jobs_after(slurm, known)
@@ -212,11 +241,7 @@ def test_another_number_of_ranks_goes_on_and_back(
 
 def holding(made: Path, folder: Path, *, step: int) -> Path:
     """A copy of a finished run that lacks its last model, and whose training waits behind a step."""
-    copy = again(made, folder / "run", "models/lifted-alpaca")
-    (copy / f"hold-{step}").touch()
-    with (copy / "src/lingualift/callbacks.py").open("a", encoding="utf-8") as file:
-        file.write(HOLD)
-    return copy
+    return hold(again(made, folder / "run", "models/lifted-alpaca"), step)
 
 
 def train_on(slurm: Cluster, folder: Path, *arguments: str, **recipe: str | int) -> subprocess.Popen[str]:

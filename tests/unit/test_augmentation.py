@@ -29,10 +29,11 @@ class Spoken:
     code: str
     segmentation: str = "space"
     codes: dict[str, str] = field(default_factory=dict)
+    scripts: tuple[str, ...] = ("Latn",)
 
 
 LANGUAGES = {code: Spoken(code, codes={"muse": code}) for code in ("en", "fr", "de", "cs")}
-LANGUAGES["zh"] = Spoken("zh", "jieba", {"muse": "zh"})
+LANGUAGES["zh"] = Spoken("zh", "jieba", {"muse": "zh"}, ("Hans",))
 FILES = {
     "en-fr": "dog chien\ncat chat\ncat chatte\nthe le\n",
     "en-de": "dog hund\ncat katze\nthe der\nthe die\nthe das\n",
@@ -42,9 +43,9 @@ FILES = {
 KNOWN = {"dog", "cat", "the", "like"}
 
 
-def make_lexicon(folder: Path, hops: int = 1) -> Lexicon:
+def make_lexicon(folder: Path, hops: int = 1, files: dict[str, str] = FILES) -> Lexicon:
     (folder / "muse").mkdir(parents=True)
-    for pair, text in FILES.items():
+    for pair, text in files.items():
         (folder / "muse" / f"{pair}.txt").write_text(text, encoding="utf-8")
     dictionary = MuseDictionary(reader="muse", path="muse", hops=hops)
     build_lexicon(dictionary, languages=LANGUAGES, data=folder, out=folder / "lexicon")
@@ -115,6 +116,18 @@ def test_coverage_counts(lexicon: Lexicon) -> None:
     assert run(replace, ["the dog - the cat", "a  bird", ""]) == ["the 狗 - the cat", "a  bird", ""]
     # "-" and the empty words between spaces are no words.
     assert replace.coverage == Coverage(words=6, known=1, replaced=1, sentences=3, unchanged=2)
+
+
+def test_words_that_are_their_own_translation_are_not_replaced(tmp_path: Path) -> None:
+    files = {"en-fr": "dog chien\ntaxi taxi\nparis paris\n", "en-zh": "dog 狗\n1990 1990\n"}
+    lexicon = make_lexicon(tmp_path, files=files)
+    replace = replacer(lexicon, to=["fr"])
+    assert run(replace, ["A taxi!", "Dog in (Paris)", "dog"]) == ["a taxi!", "chien in (paris)", "chien"]
+    assert replace.coverage == Coverage(words=6, known=4, replaced=2, same=2, sentences=3, unchanged=1)
+    # Nor are they set off by spaces in Chinese.
+    replace = replacer(lexicon, "zh", to=["en"])
+    assert run(replace, ["1990年。", "狗在1990年"]) == ["1990年。", "dog 在1990年"]
+    assert (replace.coverage.replaced, replace.coverage.same, replace.coverage.unchanged) == (1, 2, 1)
 
 
 def test_own_language_is_never_chosen(two_hops: Lexicon) -> None:
@@ -291,7 +304,18 @@ def test_monolingual(augment: Callable[..., Manifest], tmp_path: Path) -> None:
     assert manifest.details["tables"][0]["loss"] == "all" and manifest.details["tables"][0]["languages"] == ["en", "en"]
     with (tmp_path / "out" / "coverage.csv").open() as file:
         row = dict(next(csv.DictReader(file)))
-    assert row["words"] == "5" and row["known"] == "2" and row["replaced_share"] == "0.4" and row["unchanged"] == "1"
+    assert row == {
+        "language": "en",
+        "words": "5",
+        "known": "2",
+        "replaced": "2",
+        "same": "0",
+        "sentences": "2",
+        "unchanged": "1",
+        "known_share": "0.4",
+        "replaced_share": "0.4",
+        "same_share": "0.0",
+    }
 
 
 def test_sources_without_lexicon_are_dropped_with_the_reason(augment: Callable[..., Manifest], tmp_path: Path) -> None:
@@ -393,9 +417,15 @@ def test_real_captions(shared_data: Path, tmp_path: Path) -> None:
     replace = replacer(lexicon, to=["de", "fr", "cs"])
     changed = run(replace, sentences)
     assert replace.coverage.known / replace.coverage.words > 0.95
-    assert replace.coverage.unchanged == 0
+    num_changed = 0
     for before, after in zip(sentences, changed, strict=True):
         for was, now in zip(before.lower().split(" "), after.split(" "), strict=True):
             bare, new = was.strip("\"',.!?()"), now.strip("\"',.!?()")
             if was != now:
+                num_changed += 1
                 assert new in {word for words in lexicon.translations(bare, "en").values() for word in words}
+    assert replace.coverage.replaced == num_changed
+    assert replace.coverage.same == replace.coverage.known - num_changed > 0
+    assert replace.coverage.unchanged == sum(
+        before.lower() == after for before, after in zip(sentences, changed, strict=True)
+    )

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from making import byte_tokenizer, reader_of, write_corpus
+from torch.utils.data import DataLoader
 
-from lingualift.blocks import IGNORED, PackedBlocks, collate, isolated_positions
+from lingualift.blocks import IGNORED, PackedBlocks, isolated_positions
 from lingualift.configuration.mixtures import Mixture
 from lingualift.errors import LingualiftError
 from lingualift.packing import pack_mixture
+from lingualift.trainer import TimedBlocks
 
 
 def write_blocks(folder, shards, *, isolate=False, learnt=None):
@@ -94,18 +96,34 @@ def test_numbers_of_a_step_are_what_it_reads(folder):
         assert data.numbers_of_step(step) == numbers(data, range((step - 1) * 4, step * 4))
 
 
+@pytest.mark.parametrize("isolate", [True, False])
+def test_a_batch_is_its_blocks_whatever_is_asked_for_at_once(tmp_path, isolate):
+    """Over the border of two epochs, from several shards."""
+    rng = np.random.default_rng(3)
+    shards = [rng.integers(0, 5, (rows, 4)) for rows in (6, 1, 9)]
+    learnt = [rng.random(shard.shape) < 0.5 for shard in shards]
+    data = PackedBlocks(
+        write_blocks(tmp_path / "packed", shards, isolate=isolate, learnt=learnt), batch=8, epochs=3, held_out=0.1
+    )
+    assert data.num_blocks == 14
+    rows = [data[item] for item in range(len(data))]
+    batches = list(DataLoader(TimedBlocks(data), batch_size=5, collate_fn=TimedBlocks.collate))
+    for key in ("input_ids", "labels", *(["position_ids"] if isolate else [])):
+        assert torch.equal(torch.cat([batch[key] for batch in batches]), torch.stack([row[key] for row in rows]))
+
+
 @pytest.mark.parametrize(("share", "count"), [(0.3, 7), (0.01, 1)])
 def test_held_out_blocks_are_never_trained_on(folder, share, count):
     """23 blocks: 30 % are 6.9; one per cent is one at least."""
     data = PackedBlocks(folder, batch=1, epochs=2, seed=5, held_out=share)
     assert data.num_held_out == count
-    held = [int(data.held_out_block(place)["input_ids"][0]) for place in range(count)]
+    held = data.held_out_blocks(range(count))["input_ids"][:, 0].tolist()
     trained = numbers(data)
     assert len(data) == 2 * (23 - count)
     assert sorted(held + trained[: 23 - count]) == list(range(23))
     assert sorted(trained[23 - count :]) == sorted(trained[: 23 - count])
     other = PackedBlocks(folder, batch=1, seed=6, held_out=share)
-    assert [int(other.held_out_block(place)["input_ids"][0]) for place in range(count)] != held
+    assert other.held_out_blocks(range(count))["input_ids"][:, 0].tolist() != held
 
 
 def test_what_is_held_out_leaves_something_to_train_on(tmp_path):
@@ -118,7 +136,7 @@ def test_what_is_not_learnt_is_left_out_of_the_loss(tmp_path):
     tokens = np.array([[5, 6, 0, 7], [8, 9, 0, 0]])
     learnt = np.array([[True, False, True, True], [True, True, True, False]])
     data = PackedBlocks(write_blocks(tmp_path / "packed", [tokens], learnt=[learnt]), batch=2)
-    batch = collate([data[0], data[1]])
+    batch = data.batch_of([0, 1])
     assert batch["input_ids"].dtype == batch["labels"].dtype == torch.int64
     assert set(batch) == {"input_ids", "labels"}
     found = dict(zip(map(tuple, batch["input_ids"].tolist()), batch["labels"].tolist(), strict=True))
@@ -166,7 +184,7 @@ def test_transformers_keeps_isolated_entries_apart(tmp_path, attention, isolate)
     reader = reader_of(mixture, {"it": write_corpus(tmp_path / "it", {"en": {"en": texts}})})
     pack_mixture(reader, tokenizer, mixture, out=tmp_path / "packed", work=tmp_path / "work")
     data = PackedBlocks(tmp_path / "packed", batch=3)
-    batch = collate([data[item] for item in range(3)])
+    batch = data.batch_of(range(3))
     assert ("position_ids" in batch) == isolate
     model = tiny_llama(attention, len(tokenizer))
     seen = 0

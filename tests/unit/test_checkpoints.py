@@ -97,12 +97,11 @@ def test_the_newest_sealed_checkpoints_and_the_best_are_kept(tmp_path: Path) -> 
 # The state of exactly this training
 
 
-def _find(folder: Path, **recipe: Any) -> tuple[Path, str | None]:
+def _find(folder: Path, *, version: int = 1, **recipe: Any) -> tuple[Path, str | None]:
     write_json({"counts": {"blocks": 40}, "seconds": 1.5}, folder / "blocks/manifest.json")
     settings = {"parallelism": "zero2", "batch": 64, **recipe}
-    found, newest = find_state(
-        folder / "state", blocks=folder / "blocks", base=None, recipe=tiny.recipe(**settings), scratch=None, seed=1
-    )
+    made_of = {"blocks": folder / "blocks", "base": None, "recipe": tiny.recipe(**settings), "scratch": None, "seed": 1}
+    found, newest = find_state(folder / "state", **made_of, version=version)
     return Path(found), newest
 
 
@@ -133,7 +132,16 @@ def test_a_bound_that_is_not_reached_is_no_other_training(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "recipe", [{"learning_rate": 0.5}, {"batch": 32}, {"lora": {}}, {"evaluation": {}}, {"parallelism": "fsdp"}]
+    "recipe",
+    [
+        {"learning_rate": 0.5},
+        {"batch": 32},
+        {"lora": {}},
+        {"evaluation": {}},
+        {"parallelism": "fsdp"},
+        # The stage's, not the recipe's.
+        {"version": 2},
+    ],
 )
 def test_state_of_other_settings_is_told_of_and_left_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, recipe: dict[str, Any]

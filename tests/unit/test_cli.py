@@ -44,8 +44,8 @@ def changed(tmp_path):
 def test_check_sums_up_a_good_configuration(call):
     result = call("check", DEMO)
     assert result.exit_code == 0
-    assert "good; 4 languages, 5 corpora, 1 dictionaries" in result.stdout
-    assert "held-out: 12 directions in 1 job(s) a system" in result.stdout
+    assert "good; 4 languages, 5 corpora, 1 dictionary, 1 augmentation, 3 mixtures" in result.stdout
+    assert "held-out: 12 directions in 1 job a system" in result.stdout
     assert "missing" not in result.stdout
 
 
@@ -62,9 +62,69 @@ def test_check_prints_a_line_for_each_mistake(call, changed):
 
 
 def test_check_lists_what_is_not_there(call, changed):
-    result = call("check", changed(lambda values: values["corpora"]["english"].update(path="nowhere.txt")))
+    def change(values):
+        values["corpora"]["english"].update(path="nowhere.txt")
+        values["corpora"]["others"].update(files="nothing.{language}.txt")
+
+    path = changed(change)
+    for options, status in (((), 0), (("--complete",), 2)):
+        result = call("check", path, *options)
+        assert result.exit_code == status
+        assert "missing: corpora.english: demo/data/nowhere.txt\n" in result.stdout
+        assert "missing: corpora.others: demo/data/nothing.de.txt and 2 more\n" in result.stdout
+
+
+def test_a_complete_run_is_told_by_the_status(call):
+    assert call("check", "--complete", DEMO).exit_code == 0
+
+
+def test_check_says_what_is_odd(call, changed):
+    result = call("check", changed(lambda values: values["systems"]["Base-Alpaca"].update(prompt="alpaca")))
     assert result.exit_code == 0
-    assert "missing: corpora.english: 1 file(s), the first demo/data/nowhere.txt" in result.stdout
+    assert "systems.Base-Alpaca: asks with the prompt 'alpaca'; its model was tuned with 'short'" in result.stdout
+
+
+def test_check_works_outside_of_the_checkout(call, changed, tmp_path, monkeypatch):
+    path = changed(lambda values: values.update(data=str(ROOT / "demo" / "data")))
+    monkeypatch.chdir(tmp_path)
+    result = call("check", path)
+    assert (result.exit_code, "missing" in result.stdout) == (0, False)
+
+
+def test_a_language_is_added_by_the_names_of_its_columns(call, tmp_path):
+    table = tmp_path / "languages.tsv"
+    table.write_bytes((ROOT / "config" / "languages.tsv").read_bytes())
+    before = load_languages(table)
+    row = ["code=qlx", "name=Qualaxian", "iso639_3=qlx", "script=Cyrl Latn", "mc4=ql"]
+    result = call("add-language", *row, "--languages-file", table)
+    assert result.exit_code == 0
+    assert "qlx, Qualaxian; in mc4" in result.stdout
+    after = load_languages(table)
+    added = after["qlx"]
+    assert (added.scripts, added.codes, added.seen, added.mono) == (("Cyrl", "Latn"), {"mc4": "ql"}, False, None)
+    assert (added.resource, added.segmentation) == ("low", "space")
+    assert {code: it for code, it in after.items() if code != "qlx"} == before
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (["code=qlx", "name=Q", "script=Latn"], "give iso639_3=…, too"),
+        (["code=qlx", "name=Q", "script=latin", "iso639_3=qlx"], "script is 'latin', not ISO 15924"),
+        (["code=q-x", "name=Q", "script=Latn", "iso639_3=qlx"], "code is 'q-x', not letters"),
+        (["code=qlx", "mc44=Q"], "no column 'mc44' in"),
+        (["code=de", "name=Q", "script=Latn", "iso639_3=deu"], "'de' is there: German"),
+        (["qlx"], "wanted is COLUMN=VALUE"),
+    ],
+)
+def test_a_language_that_cannot_be_added_changes_nothing(call, tmp_path, row, said):
+    table = tmp_path / "languages.tsv"
+    table.write_bytes((ROOT / "config" / "languages.tsv").read_bytes())
+    result = call("add-language", *row, "--languages-file", table)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert table.read_bytes() == (ROOT / "config" / "languages.tsv").read_bytes()
+    assert list(tmp_path.iterdir()) == [table]
 
 
 def test_check_of_no_file(call):
@@ -160,6 +220,20 @@ def test_both_engines_translate_alike(call, random_model):
     ]
     assert outputs[0] == outputs[1]
     assert outputs[0].count("\n") == 1
+
+
+def test_languages_are_called_as_the_prompt_calls_them(call, random_model, monkeypatch):
+    """LLaMAX asks for "Chinese Simpl" (Table 14), where languages.tsv has another name."""
+    asked, encode = [], Prompt.encode
+
+    def noting(self, tokenizer, sentences, source, target):
+        asked.append((source, target))
+        return encode(self, tokenizer, sentences, source, target)
+
+    monkeypatch.setattr(Prompt, "encode", noting)
+    for prompt in ("alpaca", "short"):
+        call("translate", random_model, "A dog.", "--target", "zh", "--prompt", prompt, "--beam", 1)
+    assert asked == [("English", "Chinese Simpl"), ("English", "Chinese (Simplified)")]
 
 
 def test_lines_of_the_standard_input_keep_their_places(call, random_model):

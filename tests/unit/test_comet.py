@@ -15,59 +15,14 @@ from pathlib import Path
 import pytest
 
 from lingualift import comet_scoring
-from lingualift.comet_cache import SegmentCache
 from lingualift.comet_metric import Comet, check_comet, read_segment_scores, score_with_comet
-from lingualift.comet_scoring import CometError, CometModel
+from lingualift.comet_model import CometError, CometModel
+from lingualift.comet_segments import load_scores, write_segments
 from lingualift.errors import LingualiftError
 from lingualift.scoring import COLUMNS
 
 ROOT = Path(__file__).parents[2]
-SEGMENTS = [(f"source {number}", f"hypothesis {number}", f"reference {number}") for number in range(5)]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-
-
-def test_a_cache_gives_back_what_it_was_given(tmp_path):
-    cache = SegmentCache(tmp_path, SEGMENTS)
-    assert cache.pending() == SEGMENTS
-    cache.add({SEGMENTS[0]: 0.1, SEGMENTS[1]: 1 / 3})
-    assert cache.is_done(SEGMENTS[:2]) and not cache.is_done(SEGMENTS[:3])
-    cache.close()
-    again = SegmentCache(tmp_path, SEGMENTS)
-    assert (again.score(SEGMENTS[0]), again.score(SEGMENTS[1])) == (0.1, 1 / 3)
-    # Its own scores are work of this run: what shares a batch does not change where a run goes on.
-    assert again.pending() == SEGMENTS
-    again.close()
-
-
-def test_a_cache_serves_other_runs(tmp_path):
-    first = SegmentCache(tmp_path, SEGMENTS[:3])
-    first.add(dict.fromkeys(SEGMENTS[:2], 0.5))
-    second = SegmentCache(tmp_path, SEGMENTS[1:])
-    assert second.pending() == SEGMENTS[2:]
-    # What comes to the first after the second began stays out of the second's plan, also when that goes on.
-    first.add({SEGMENTS[2]: 0.7})
-    second.close()
-    second = SegmentCache(tmp_path, SEGMENTS[1:])
-    assert second.pending() == SEGMENTS[2:]
-    assert SegmentCache(tmp_path, SEGMENTS[2:]).pending() == SEGMENTS[3:]
-    first.close()
-    second.close()
-
-
-@pytest.mark.parametrize("damage", [b'{"key": "cut o', b'{"key": "0", "score": 1, "crc": "00000000"}\n', b"\x00\xff\n"])
-def test_a_corrupt_tail_is_cut(tmp_path, damage):
-    cache = SegmentCache(tmp_path, SEGMENTS)
-    cache.add({SEGMENTS[0]: 0.25})
-    cache.close()
-    (path,) = tmp_path.iterdir()
-    sound = path.read_bytes()
-    path.write_bytes(sound + damage)
-    cache = SegmentCache(tmp_path, SEGMENTS)
-    assert cache.score(SEGMENTS[0]) == 0.25 and not cache.is_done(SEGMENTS[1:2])
-    assert path.read_bytes() == sound
-    cache.add({SEGMENTS[1]: 0.75})
-    cache.close()
-    assert SegmentCache(tmp_path, SEGMENTS).score(SEGMENTS[1]) == 0.75
 
 
 def test_what_is_not_there_is_named(tmp_path):
@@ -131,9 +86,8 @@ def checkpoint(python, lines, tmp_path_factory) -> Path:
 def start(python: Path, lines, checkpoint: Path, folder: Path, **options) -> subprocess.Popen:
     """Our scoring, in a process; the scores go to ``scores`` in the folder."""
     folder.mkdir(exist_ok=True)
-    (folder / "segments").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    names = ("segments", "scores", "account", "cache")
-    job = {name: str(folder / name) for name in names} | {"checkpoint": str(checkpoint), "threads": 1} | options
+    write_segments([("de-en", *zip(*lines, strict=True))], folder)
+    job = {"folder": str(folder), "cache": str(folder / "cache"), "checkpoint": str(checkpoint), "threads": 1} | options
     command = [python, "-P", comet_scoring.__file__, json.dumps(job)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
@@ -143,8 +97,7 @@ def scores_of(python: Path, lines, checkpoint: Path, folder: Path, **options) ->
     process = start(python, lines, checkpoint, folder, **options)
     _, errors = process.communicate()
     assert process.returncode == 0, errors
-    scores = [float(line) for line in (folder / "scores").read_text().split()]
-    return scores, json.loads((folder / "account").read_text())
+    return load_scores(folder).tolist(), json.loads((folder / "account").read_text())
 
 
 def comet_score(python: Path, lines, checkpoint: Path, folder: Path, *, half: bool = False) -> list[str]:
@@ -213,7 +166,7 @@ def test_the_encoder_may_lie_elsewhere(python, lines, checkpoint, unbroken, tmp_
     subprocess.run([python, "-c", repair, moved / "checkpoints" / "model.ckpt"], check=True)
     scores, _ = scores_of(python, lines[:20], moved, tmp_path / "ours", encoder=str(tmp_path / "xlmr"))
     assert scores == pytest.approx(unbroken[:20], abs=1e-6)
-    process = start(python, lines[:20], moved, tmp_path / "without", account=None)
+    process = start(python, lines[:20], moved, tmp_path / "without")
     _, errors = process.communicate()
     assert process.returncode == 1
     assert "COMET: COMET's encoder xlm-roberta-large is not there: name a folder" in errors
@@ -221,19 +174,25 @@ def test_the_encoder_may_lie_elsewhere(python, lines, checkpoint, unbroken, tmp_
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bits(python, lines, checkpoint, tmp_path):
-    """Chunks of few segments, killed after some of them, again and again."""
-    script = tmp_path / "scoring.py"
-    source = Path(comet_scoring.__file__).read_text(encoding="utf-8")
-    script.write_text(source.replace("_CHUNK = 256", "_CHUNK = 7").replace("_BLOCK = 256", "_BLOCK = 11"))
-    shutil.copy(Path(comet_scoring.__file__).with_name("comet_cache.py"), tmp_path)
-    (tmp_path / "segments").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    """Chunks, groups and parts of few segments, killed after some of them, again and again."""
+    package = Path(comet_scoring.__file__).parent
+    sizes = {"_PART = 1 << 21": "_PART = 60", "_GROUP = 1 << 16": "_GROUP = 25", "_CHUNK = 256": "_CHUNK = 7"}
+    for path in package.glob("comet_*.py"):
+        source = path.read_text(encoding="utf-8").replace("_BLOCK = 256", "_BLOCK = 11")
+        if path.name == "comet_scoring.py":
+            for former, size in sizes.items():
+                assert former in source
+                source = source.replace(former, size)
+        (tmp_path / path.name).write_text(source, encoding="utf-8")
 
     def run(name: str) -> subprocess.Popen:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        job = {"segments": tmp_path / "segments", "scores": folder / "scores", "cache": folder / "cache"}
-        job |= {"checkpoint": checkpoint, "threads": 1}
-        return subprocess.Popen([python, "-P", script, json.dumps(job, default=str)], stderr=subprocess.DEVNULL)
+        tens = (zip(*lines[start : start + 10], strict=True) for start in range(0, len(lines), 10))
+        write_segments(((str(number), *ten) for number, ten in enumerate(tens)), folder)
+        job = {"folder": folder, "cache": folder / "cache", "checkpoint": checkpoint, "threads": 1}
+        command = [python, "-P", tmp_path / "comet_scoring.py", json.dumps(job, default=str)]
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     assert run("unbroken").wait() == 0
     rng, kills = random.Random(3), 0
@@ -253,6 +212,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(python, lines, checkpoint, tmp_pa
             break
     assert kills
     assert run("killed").wait() == 0
+    assert len(list(tmp_path.glob("killed/cache/*/*.jsonl"))) == 3
     assert (tmp_path / "killed" / "scores").read_bytes() == (tmp_path / "unbroken" / "scores").read_bytes()
 
 
@@ -269,16 +229,18 @@ def test_two_processes_score_as_one(python, lines, checkpoint, unbroken, tmp_pat
     """As on two GPUs, a process each: here on a CPU."""
     script = (
         "import json, sys; from pathlib import Path; sys.path.append(sys.argv[1]); import comet_scoring as it; "
-        "it._CHUNK = 20\n"
+        "from comet_segments import load_scores; it._CHUNK = 20\n"
         "if __name__ == '__main__':\n"
-        "    segments = it._read_segments(Path(sys.argv[2])); model = it.CometModel(Path(sys.argv[3]))\n"
-        "    print(json.dumps([it.score_segments(segments, model, cache=Path(sys.argv[4], str(n)), devices=['cpu'] * n)[0]"
-        " for n in (1, 2)]))\n"
+        "    folder, model, found = Path(sys.argv[2]), it.CometModel(Path(sys.argv[3])), []\n"
+        "    for n in (1, 2):\n"
+        "        it.score_segments(folder, model, cache=folder / str(n), devices=['cpu'] * n)\n"
+        "        found.append(load_scores(folder).tolist())\n"
+        "    print(json.dumps(found))\n"
     )
     (tmp_path / "both.py").write_text(script)
-    (tmp_path / "segments").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    write_segments([("de-en", *zip(*lines, strict=True))], tmp_path)
     package = Path(comet_scoring.__file__).parent
-    command = [python, "-P", "both.py", package, "segments", checkpoint, "cache"]
+    command = [python, "-P", "both.py", package, tmp_path, checkpoint]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | ONE_THREAD)
     assert done.returncode == 0, done.stderr
     one, two = json.loads(done.stdout.splitlines()[-1])
@@ -295,10 +257,11 @@ def test_a_process_that_cannot_start(python, lines, checkpoint, tmp_path):
         "found['state_dict'].popitem(); torch.save(found, path)"
     )
     subprocess.run([python, "-c", drop, tmp_path / "poor" / "checkpoints" / "model.ckpt"], check=True)
+    write_segments([("de-en", ["a"], ["b"], ["c"])], tmp_path)
     (tmp_path / "both.py").write_text(
         "import sys; from pathlib import Path; sys.path.append(sys.argv[1]); import comet_scoring as it\n"
         "if __name__ == '__main__':\n"
-        "    try: it.score_segments([('a', 'b', 'c')], it.CometModel(Path('poor')), cache=Path('cache'), devices=['cpu'] * 2)\n"
+        "    try: it.score_segments(Path(), it.CometModel(Path('poor')), cache=Path('cache'), devices=['cpu'] * 2)\n"
         "    except it.CometError as error: sys.exit(str(error))\n"
     )
     command = [python, "-P", "both.py", Path(comet_scoring.__file__).parent]
@@ -345,7 +308,9 @@ def test_rows_of_scores(python, lines, checkpoint, unbroken, tmp_path):
     assert rows["en"]["signature"].endswith("|precision:float32|version:2.2.7")
     assert (rows["en"]["metric"], rows["en"]["segments"]) == ("comet22", "30")
     segments = read_segment_scores(tmp_path / "segments.jsonl")
-    assert segments["de-en"] == pytest.approx([100 * score for score in unbroken[:30]], abs=1e-4)
+    assert segments.signature == rows["en"]["signature"]
+    assert not list(tmp_path.glob("cache/work-*"))
+    assert list(segments["de-en"]) == pytest.approx([100 * score for score in unbroken[:30]], abs=1e-4)
     assert float(rows["de"]["score"]) == pytest.approx(sum(segments["en-de"]) / 30)
     assert account.counts["cached"] == 0
     # Another system with the same outputs pays nothing.

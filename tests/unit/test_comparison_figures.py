@@ -61,10 +61,51 @@ def test_points_in_one_place_are_drawn_one_inside_the_other():
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 3
 
 
-def test_a_count_over_a_few_directions_is_not_shown():
-    part = pd.concat([BOTH, scores(C={"en-de": 99, "de-en": 99})])
-    figure = count_above(part, systems=["A", "B", "C"], centre=["en"])
-    assert len(figure.axes[0].collections) == 2
+def shown(figure) -> tuple[list[str], list[str], list[str]]:
+    """The note above, the systems and the centres of the legends."""
+    (axes,) = figure.axes
+    systems = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    return axes.texts[0].get_text().splitlines(), systems, [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_a_count_over_a_few_directions_is_not_shown_and_named():
+    part = pd.concat([BOTH, scores(C={"en-de": 99, "de-en": 99}, D={"de-en": 99, "fr-en": 99})])
+    figure = count_above(part, systems=["A", "C", "D", "B", "E"], centre=["en", "cs"])
+    # C has one of three both ways, D none from English, E nothing at all.
+    note, systems, centres = shown(figure)
+    assert " ".join(note) == (
+        "not shown, with less than half of the directions: C (1 of 3), D (LG→X 0 of 3), E (0 of 3) no score from or into cs"
+    )
+    assert (systems, centres) == (["A", "B"], ["en"])
+    # B keeps its marker and its place, whatever is left out before it.
+    assert [drawn.get_offsets().tolist() for drawn in figure.axes[0].collections] == [[[1, 2]], [[2, 3]]]
+    whole = count_above(BOTH, systems=["A", "C", "D", "B"], centre=["en"]).axes[0].collections[1]
+    vertices = [it.get_paths()[0].vertices for it in (figure.axes[0].collections[1], whole)]
+    assert np.array_equal(*vertices)
+
+
+def test_a_system_that_lacks_some_languages_is_shown_with_their_number():
+    """As M2M-100, with 86 of 101."""
+    part = pd.concat([BOTH, scores(C={"en-de": 99, "en-fr": 99, "de-en": 99, "fr-en": 99, "de-fr": 99})])
+    note, systems, _ = shown(count_above(part, systems=["A", "B", "C"], centre=["en"]))
+    assert (note, systems) == (["counted over fewer directions than others: C (2 of 3)"], ["A", "B", "C"])
+    # Around German it has all.
+    note, systems, _ = shown(count_above(part, systems=["A", "B", "C"], centre=["en", "de"]))
+    assert note == ["counted over fewer directions than others: C around en (2 of 3)"]
+    assert shown(count_above(BOTH, systems=["A", "B"], centre=["en"]))[0] == []
+
+
+def test_the_note_of_counts_stays_above_the_square():
+    names = [f"a-system-with-a-long-name-{number}" for number in range(9)]
+    rows = scores(**{names[0]: {"en-de": 1, "en-fr": 2, "en-zu": 3}}, **{name: {"en-de": 1} for name in names[1:]})
+    figure = count_above(rows, systems=names, centre=["en"], title="flores")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    note, frame, title = (it.get_window_extent() for it in (axes.texts[0], axes, axes._left_title))
+    (legend,) = figure.legends
+    assert len(axes.texts[0].get_text().splitlines()) > 3
+    assert note.x1 <= legend.get_window_extent().x0
+    assert frame.y1 <= note.y0 and note.y1 <= title.y0
 
 
 def test_unseen_languages_stand_apart():

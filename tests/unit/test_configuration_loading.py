@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lingualift.configuration import messages
 from lingualift.configuration.loading import ConfigurationError, load_run, read_yaml
 from lingualift.configuration.schema_file import schema_json
 from lingualift.errors import InputError
@@ -145,6 +146,79 @@ MISTAKES = {
     "no such language": (
         {"languages": ["en", "de", "fra"]},
         "languages[2]: no language 'fra' in config/languages.tsv*",
+    ),
+    "a misspelt language of a pair": (
+        {
+            "languages": ["en", "de", "fr"],
+            "corpora/ted": {
+                "reader": "aligned",
+                "path": "ted",
+                "files": "{source}-{target}.{language}",
+                "pairs": [["en", "de"], ["en", "frr"]],
+            },
+        },
+        "corpora.ted.pairs[1][1]: no language 'frr' in config/languages.tsv, did you mean 'fr'?; docs/how-to-add.md *",
+    ),
+    "a misspelt language of the pair of a benchmark": (
+        {"benchmarks/b": {"reader": "tmx", "path": "b.tmx", "pair": ["en", "gerx"]}},
+        "benchmarks.b.pair[1]: no language 'gerx' in config/languages.tsv*",
+    ),
+    "a misspelt language of columns": (
+        {"corpora/t": {"reader": "tsv", "path": "t.tsv", "columns": {"en": 0, "de": 1, "xfr": 2}}},
+        "corpora.t.columns.xfr: no language 'xfr' in config/languages.tsv, did you mean 'fr'?*",
+    ),
+    "a misspelt language of a corpus": (
+        {"corpora/english/language": "engl"},
+        "corpora.english.language: no language 'engl' in config/languages.tsv*",
+    ),
+    "a column that a corpus' codes are not in": (
+        {"corpora/captions/codes": "mc44"},
+        "corpora.captions.codes: no column 'mc44' in config/languages.tsv, did you mean 'mc4'?; there are: *",
+    ),
+    "a column that a dictionary's codes are not in": (
+        {"dictionaries/muse/codes": "musee"},
+        "dictionaries.muse.codes: no column 'musee' in config/languages.tsv, did you mean 'muse'?; there are: *",
+    ),
+    "a dictionary of one language of the run": (
+        {"languages": ["en", "am"]},
+        "dictionaries.muse.codes: the column 'muse' of config/languages.tsv has codes of en of en, am: a dictionary is "
+        "between two languages or more",
+    ),
+    "a block above the context": (
+        {"models/base/scratch": {"context": 255}, "mixtures/first/block": 255, "mixtures/tasks/block": 255},
+        "mixtures.lifting.block: 256 tokens are more than 'lifted' can read at once: 255 (models.base.scratch.context)",
+    ),
+    "a vocabulary below the bytes": (
+        {"models/base/scratch": {"vocabulary": 256}},
+        "models.base.scratch.vocabulary: has to be at least 257, found 256",
+    ),
+    "an ablation in two things of one stage": (
+        {
+            "models/plain": {
+                "from": "base",
+                "pretrain": {"mixture": "first", "recipe": "other"},
+                "ablates": "lifted",
+            }
+        },
+        "models.plain.ablates: differs from 'lifted' in mixture (first, not lifting) and in recipe (other, not train): "
+        "an ablation differs in one thing",
+    ),
+    "a checkpoint's file for its folder": (
+        {"metrics": {"comet": {"name": "comet", "checkpoint": "da/checkpoints/model.ckpt"}}},
+        "metrics.comet.checkpoint: 'da/checkpoints/model.ckpt' is a file: give the folder that holds "
+        "checkpoints/model.ckpt, da",
+    ),
+    "a direction that is none": (
+        {"benchmarks/test/directions": ["en_de"]},
+        "benchmarks.test.directions[0]: 'en_de' is not two language codes and a hyphen: en-de",
+    ),
+    "a direction outside of a list": (
+        {"benchmarks/test/directions": "en-de"},
+        "benchmarks.test.directions: 'en-de' alone is no list: write [en-de]",
+    ),
+    "a branch for a commit": (
+        {"models/base": {"hub": {"name": "owner/model", "revision": "main"}}},
+        "models.base.hub.revision: 'main' is not the 40 digits of a commit (0-9, a-f)",
     ),
     "a language twice": ({"languages": ["en", "de", "en"]}, "languages[2]: language 'en' is there twice"),
     "a language that the run lacks": (
@@ -390,6 +464,51 @@ def test_a_mistake_is_one_line(mistake):
     lines = said(change)
     assert len(lines) == 1
     assert re.fullmatch(pattern, lines[0]), lines[0]
+
+
+def test_every_form_of_words_is_said_in_words():
+    """No regular expression is shown to a user."""
+    patterns = set(re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', schema_json()))
+    assert len(patterns) > 5
+    assert [it for it in map(json.loads, patterns) if it not in messages._FORMS] == []
+
+
+def test_a_model_is_not_asked_for_more_than_it_reads(tmp_path):
+    """GPT-2's own name of its context; a base that is not there is not judged."""
+    change = {"models/base": {"path": "base"}, "data": str(tmp_path), "models/lifted/pretrain/mixture": "first"}
+    load_run(changed(change), root=ROOT, file=FILE)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "config.json").write_text('{"n_positions": 511}', encoding="utf-8")
+    lines = said(change)
+    assert lines == [
+        f"mixtures.{name}.block: 512 tokens are more than '{model}' can read at once: 511 (of base)"
+        for name, model in (("first", "lifted"), ("tasks", "tuned"))
+    ]
+    (tmp_path / "base" / "config.json").write_text('{"n_positions": 512}', encoding="utf-8")
+    load_run(changed(change), root=ROOT, file=FILE)
+
+
+@pytest.mark.parametrize("entry", [{"reader": "lines", "language": "en"}, {"reader": "alpaca"}])
+def test_a_folder_where_a_file_is_meant(tmp_path, entry):
+    (tmp_path / "text").mkdir()
+    [line] = said({"data": str(tmp_path), "corpora/text": {**entry, "path": "text"}})
+    how = "give 'files'" if entry["reader"] == "lines" else "name the file in it"
+    assert line == f"corpora.text.path: 'text' is a folder: {how}"
+
+
+def test_the_users_own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    change = {"data": "~/data", "corpora/english/path": "~/english.txt"}
+    run = load_run(changed(change), root=ROOT, file=FILE)
+    assert run.data == tmp_path / "data"
+    assert run.configuration.corpora["english"].path == str(tmp_path / "english.txt")
+
+
+def test_shipped_tables_are_found_from_anywhere(tmp_path):
+    run = load_run(CONFIGURATION, root=tmp_path, file=FILE)
+    assert run.languages["de"].name == "German"
+    assert "llamax-table4" in run.published
+    assert run.data == tmp_path / "data"
 
 
 def test_tables_and_figures_that_fit_are_right():

@@ -125,12 +125,13 @@ def test_instructions(tmp_path, bring, raw):
         {"instruction": "Do nothing", "input": "", "output": ""},
     ]
     raw("a.json", json.dumps(records))
-    manifest = bring(["en"], reader="alpaca", path="a.json", language="en", max_dropped=0.5)
+    manifest = bring(["en"], reader="alpaca", path="a.json", max_dropped=0.5)
     table = open_table(tmp_path / "out", "instructions")
     assert table.column_names == ["instruction", "input", "output"]
     assert rows(tmp_path / "out", "instructions") == [("Say hi", "", "hi"), ("Add", "1 1", "2")]
     assert manifest.dropped == {"empty (output)": 1}
-    assert corpus_tables(tmp_path / "out")[0]["valid"] == {"en": 2}
+    [table] = corpus_tables(tmp_path / "out")
+    assert (table["rows"], table["languages"]) == (2, [])
 
 
 def test_too_many_dropped_names_the_commonest_reason(tmp_path, bring, raw):
@@ -144,11 +145,40 @@ def test_too_many_dropped_names_the_commonest_reason(tmp_path, bring, raw):
 
 
 def test_multiway_watches_each_language(bring, raw):
-    raw("x.en", "a\n" * 10)
-    bad = raw("x.de", "a\n" * 8 + "\n\n")
-    with pytest.raises(InputError, match=r"2 of 10 rows.*empty \(de\)") as caught:
+    raw("x.en", "a\n" * 100)
+    bad = raw("x.de", "a\n" * 85 + "\n" * 15)
+    with pytest.raises(InputError, match=r"15 of 100 rows.*empty \(de\)") as caught:
         bring(["en", "de"], reader="multiway", path=".", files="x.{language}")
-    assert (caught.value.path, caught.value.line) == (str(bad), 9)
+    assert (caught.value.path, caught.value.line) == (str(bad), 86)
+
+
+def test_a_bad_line_in_a_tiny_pair_stops_nothing(tmp_path, bring, raw):
+    """Kamba has 8 sentence pairs in LLaMAX's data, all of them with one language (Table 9)."""
+    raw("en-kam.en", "one\ntwo\nthree\n\nfive\nsix\nseven\neight\n")
+    raw("en-kam.kam", "a\nb\nc\nd\ne\nf\ng\nh\n")
+    raw("en-kea.en", "\n")
+    raw("en-kea.kea", "a\n")
+    entry = {"reader": "aligned", "path": "{source}-{target}.{language}", "files": ""}
+    manifest = bring(["en", "kam", "kea"], **entry)
+    assert manifest.counts == {"tables": 2, "rows read": 9, "rows": 7}
+    assert manifest.dropped == {"empty (en)": 2}
+    assert {table["name"]: table["rows"] for table in corpus_tables(tmp_path / "out")} == {"en-kam": 7, "en-kea": 0}
+    assert rows(tmp_path / "out", "en-kea") == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "good", "share", "is_too_many"),
+    # Of twelve lines ten may go, whatever the share; of 150 fifteen, a tenth.
+    [(10, 2, 0.1, False), (11, 1, 0.1, True), (15, 135, 0.1, False), (16, 134, 0.1, True), (1, 99, 0, True)],
+)
+def test_a_share_counts_above_ten_rows(bring, raw, bad, good, share, is_too_many):
+    raw("a", "good\n" * good + "\n" * bad)
+    entry = {"reader": "lines", "path": "a", "language": "de", "max_dropped": share}
+    if not is_too_many:
+        assert bring(["de"], **entry).counts["rows"] == good
+        return
+    with pytest.raises(InputError, match=f"{bad} of {bad + good} rows dropped"):
+        bring(["de"], **entry)
 
 
 @pytest.mark.parametrize(("text", "line", "reason"), [(b"a\nb\n\n", 3, "empty"), (b"a\n\xff\n\n", 2, "not UTF-8")])
@@ -200,6 +230,37 @@ def test_limit(tmp_path, bring, raw):
     manifest = bring(["en"], reader="lines", path="a.*", language="en", limit=4, max_dropped=0.3)
     assert rows(tmp_path / "out", "en") == [("one",), ("three",), ("four",)]
     assert manifest.counts["rows read"] == 4
+
+
+def test_a_limit_for_each_language(tmp_path, bring, raw):
+    for code in ("de", "en", "fr"):
+        raw(f"a.{code}", "one\ntwo\nthree\n")
+    entry = {"reader": "lines", "path": "a.{language}"}
+    bring(["de", "en", "fr"], **entry, limit={"de": 2, "fr": 9})
+    assert {table["name"]: table["rows"] for table in corpus_tables(tmp_path / "out")} == {"de": 2, "en": 3, "fr": 3}
+
+
+def test_two_corpora_share_a_file(tmp_path, bring, raw):
+    """20,000 lines are read in more than one batch."""
+    lines = [f"line {number}" for number in range(20_000)]
+    raw("a.1", "\n".join(lines[:18_000]) + "\n")
+    raw("a.2", "\n".join(lines[18_000:]) + "\n\n")
+    entry = {"reader": "lines", "path": "a.*", "language": "en"}
+    parts = []
+    for window in ({"limit": 17_500}, {"skip": 17_500, "limit": 700}, {"skip": {"en": 18_200}}):
+        manifest = bring(["en"], **entry, **window)
+        parts.append([text for (text,) in rows(tmp_path / "out", "en")])
+        assert manifest.counts["rows"] == len(parts[-1])
+    assert [len(part) for part in parts] == [17_500, 700, 1800]
+    assert [text for part in parts for text in part] == lines
+    assert manifest.counts["rows read"] == 1801
+    with pytest.raises(InputError, match=r"a\.1: holds no text behind the first 20,001 rows"):
+        bring(["en"], **entry, skip=20_001)
+    # A bad row behind those left out is told with its own line.
+    raw("b", "one\n\ntwo\n\n")
+    with pytest.raises(InputError, match="empty") as caught:
+        bring(["en"], reader="lines", path="b", language="en", skip=2, max_dropped=0)
+    assert caught.value.line == 4
 
 
 def test_each_reader_arrives(tmp_path, bring, raw):
@@ -271,6 +332,9 @@ def test_an_interrupted_import_goes_on(tmp_path, bring, raw, monkeypatch):
     # So is all that another version of the code has read.
     bring(["en", "fr"], **entry, limit=1, version=2)
     assert read == ["fr", "en", "en", "fr", "en", "fr"]
+    # The rows of another language are not its matter.
+    bring(["en", "fr"], **entry, limit={"en": 1, "fr": 2}, version=2)
+    assert read == ["fr", "en", "en", "fr", "en", "fr", "fr"]
 
 
 def test_processes_make_the_same_bytes(tmp_path, bring, raw):
@@ -289,7 +353,7 @@ def test_an_error_in_a_process_keeps_its_place(bring, raw):
     raw("a.de", "x\n")
     path = raw("a.en", "x\n\n")
     with pytest.raises(InputError, match="mostly: empty") as caught:
-        bring(["de", "en"], reader="lines", path="a.{language}", workers=2)
+        bring(["de", "en"], reader="lines", path="a.{language}", workers=2, max_dropped=0)
     assert (caught.value.path, caught.value.line) == (str(path), 2)
 
 

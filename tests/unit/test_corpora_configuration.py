@@ -7,6 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from lingualift.configuration.corpora import AnyCorpus
+from lingualift.configuration.loading import ConfigurationError, load_run
 from lingualift.errors import InputError, LingualiftError
 from lingualift.languages import load_languages
 
@@ -168,6 +169,9 @@ def test_languages_choose_a_subset():
         ({"reader": "datasets", "path": "{source}-{target}", "columns": {"source": "a", "target": "b"}, "hub": HUB}, "give 'pairs'"),
         ({"reader": "flores", "path": "x", "max_length_ratio": 0.5}, "greater than 1"),
         ({"reader": "flores", "path": "x", "max_dropped": 2}, "less than or equal to 1"),
+        ({"reader": "flores", "path": "x", "limit": "mono"}, "'limit' by language is for monolingual text"),
+        ({"reader": "alpaca", "path": "x", "skip": {"en": 3}}, "'skip' by language is for monolingual text"),
+        ({"reader": "jsonl", "path": "x", "text_field": "a", "language": "en", "max_length_ratio": 9.0}, "'max_length_ratio' is for parallel corpora"),
     ],
 )  # fmt: skip
 def test_mistakes(entry, message):
@@ -186,3 +190,61 @@ def test_real_folders(shared_data):
     }
     alma = corpus(reader="jsonl", path="alma", files="test.{source}-{target}.json", text_field="translation.{language}")
     assert len(planned(alma, *seen, data=shared_data)) == 10
+
+
+def test_rows_of_a_language():
+    languages = ["he", "no", "de", "kea"]
+    entry = corpus(reader="lines", path="{language}.txt", limit="mono", languages=["he", "no"], skip={"no": 5})
+    it = entry.counted(languages, TABLE)
+    # LLaMAX, Table 9.
+    assert it.limit == {"he": 300_000, "no": 721_715}
+    assert (it.rows_of(["he"]), it.rows_of(["no"])) == ((0, 300_000), (5, 721_715))
+    plain = corpus(reader="multiway", path="{language}.txt", files="x.{language}", limit=3)
+    assert plain.counted(languages, TABLE) == plain
+    assert plain.rows_of(languages) == (0, 3)
+    assert corpus(reader="alpaca", path="a.json").rows_of([]) == (0, None)
+
+
+CORPORA = {
+    "captions": {"reader": "multiway", "path": "captions", "files": "train.{language}"},
+    "english": {"reader": "lines", "path": "english.txt", "language": "en"},
+    "tasks": {"reader": "alpaca", "path": "tasks.json"},
+}
+TEST = {"reader": "multiway", "path": "captions", "files": "test.{language}"}
+
+
+def component(**keys):
+    return {"mixtures": {"it": {"components": [keys]}}}
+
+
+def changed(name, **keys):
+    return {"corpora": {**CORPORA, name: {**CORPORA[name], **keys}}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        (component(corpus="captions", format="split", loss="target"), "mixtures.it.components[0]: loss target is for entries with a target: of format split each side is an entry of its own"),
+        (component(corpus="tasks", languages=["en"]), "mixtures.it.components[0].languages: 'tasks' is instructions; this is for parallel or monolingual text"),
+        (component(corpus="english", sample=2.5), "mixtures.it.components[0].sample: has to be a whole number, found 2.5; or has to be at most 1, found 2.5"),
+        (component(corpus="english", sample=0), "mixtures.it.components[0].sample: has to be at least 1, found 0; or has to be above 0, found 0"),
+        ({"benchmarks": {"it": {**TEST, "max_characters": 500}}}, "benchmarks.it.max_characters: this key is for corpora: of a benchmark no row is dropped"),
+        ({"benchmarks": {"it": {**TEST, "max_length_ratio": 9.0}}}, "benchmarks.it.max_length_ratio: this key is for corpora: of a benchmark no row is dropped"),
+        ({"benchmarks": {"it": {**TEST, "max_dropped": 0.1}}}, "benchmarks.it.max_dropped: this key is for corpora: of a benchmark no row is dropped"),
+        (changed("tasks", languages=["en"]), "corpora.tasks.languages: unknown key; allowed: *"),
+        (changed("tasks", language="en"), "corpora.tasks.language: unknown key; allowed: *"),
+        (changed("tasks", codes="ntrex"), "corpora.tasks.codes: unknown key; allowed: *"),
+        (changed("tasks", max_length_ratio=3), "corpora.tasks.max_length_ratio: unknown key; allowed: *"),
+        (changed("english", max_length_ratio=3), "corpora.english.max_length_ratio: unknown key; allowed: *"),
+        (changed("english", limit={"fr": 3}), "corpora.english.limit.fr: 'fr' is not a language of the run; there are: en, de, kea"),
+        (changed("english", limit={"de": 3}), "corpora.english.limit.de: the corpus has no 'de'; it has: en"),
+        (changed("english", language="kea", limit="mono"), "corpora.english.limit: config/languages.tsv has no sentences (mono) of kea: leave them out of 'languages', or give numbers by language"),
+        (changed("english", limit="all"), "corpora.english.limit: *'all'*allowed: mono*"),
+    ],
+)  # fmt: skip
+def test_what_would_have_no_effect_is_a_mistake_of_one_line(sections, said):
+    values = {"run": "test", "data": "data", "languages": ["en", "de", "kea"], "corpora": CORPORA, **sections}
+    with pytest.raises(ConfigurationError) as caught:
+        load_run(values, root=Path(__file__).parents[2], file="run.yaml")
+    [line] = caught.value.mistakes
+    assert re.fullmatch(re.escape(f"run.yaml: {said}").replace(r"\*", ".*"), line), line

@@ -73,6 +73,7 @@ def told(folder, languages_file):
         corpora={
             "own": {"reader": "lines", "path": "{language}.txt"},
             "coded": {"reader": "lines", "path": "leipzig/{language}.txt", "codes": "leipzig"},
+            "counted": {"reader": "lines", "path": "{language}.txt", "limit": "mono", "languages": ["en", "de"]},
         },
         dictionaries={
             "muse": {"reader": "muse", "path": "muse"},
@@ -84,6 +85,7 @@ def told(folder, languages_file):
     return {
         "own": it.corpus_settings("own"),
         "coded": it.corpus_settings("coded"),
+        "counted": it.corpus_settings("counted"),
         "muse": it.lexicon_settings("muse"),
         "words": it.lexicon_settings("own"),
         "two": it.lexicon_settings("two"),
@@ -95,7 +97,8 @@ def told(folder, languages_file):
     ("column", "language", "cell", "jobs"),
     [
         ("new", "de", "anything", set()),
-        ("mono", "de", "1", set()),
+        ("mono", "de", "1", {"counted"}),
+        ("mono", "fr", "1", set()),
         ("name", "de", "Deutsch", set()),
         ("family", "de", "Germanic", set()),
         ("xnli", "de", "ger", set()),
@@ -126,3 +129,53 @@ def test_a_language_that_a_dictionary_lacks_is_not_its_matter(tmp_path):
         plan(tmp_path, dictionaries=muse, languages=["en", "de", "fr", "zu"]),
     )
     assert before.lexicon_settings("muse") == after.lexicon_settings("muse")
+
+
+def test_the_sentences_of_table_9_are_told_as_numbers(tmp_path):
+    entry = {"reader": "lines", "path": "{language}.txt", "limit": "mono"}
+    more = {"reader": "lines", "path": "en.txt", "language": "en", "skip": "mono", "limit": 7}
+    it = plan(tmp_path, corpora={"own": entry, "more": more}, languages=["he", "en", "de"])
+    # LLaMAX, Table 9.
+    counts = {"he": 300_000, "en": 846_712, "de": 881_553}
+    assert it.corpus_settings("own")["corpus"]["limit"] == counts
+    assert it.corpus_settings("more")["corpus"]["skip"] == {"en": 846_712}
+    assert it.corpus_settings("more")["corpus"]["limit"] == 7
+
+
+MIXTURES = {
+    "connected": {"components": [{"corpus": "captions"}, {"augmentation": "words"}]},
+    "split": {"components": [{"corpus": "captions", "format": "split"}]},
+    "tasks": {"components": [{"corpus": "tasks"}]},
+    "translations": {"components": [{"corpus": "captions", "format": "instruction", "languages": ["en", "de"]}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "mixtures"),
+    [
+        ("languages.tsv", "\tGerman\t", "\tDeutsch\t", {"translations"}),
+        # Nothing is asked in French.
+        ("languages.tsv", "\tFrench\t", "\tFrançais\t", set()),
+        ("prompts.yaml", "Below is an instruction", "Here is an instruction", {"tasks", "translations"}),
+    ],
+)
+def test_what_nothing_is_asked_with_packs_nothing_again(tmp_path, file, old, new, mixtures):
+    def settings(**files):
+        it = plan(
+            tmp_path,
+            corpora={
+                "captions": {"reader": "multiway", "path": "captions", "files": "train.{language}"},
+                "tasks": {"reader": "alpaca", "path": "tasks.json"},
+            },
+            dictionaries={"muse": {"reader": "muse", "path": "muse"}},
+            augmentations={"words": {"dictionary": "muse", "source": "captions"}},
+            mixtures=MIXTURES,
+            **files,
+        )
+        return {name: it.mixture_settings(name) for name in MIXTURES}
+
+    text = (ROOT / "config" / file).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
+    before, after = settings(), settings(**{f"{Path(file).stem}_file": str(tmp_path / file)})
+    assert {name for name in MIXTURES if before[name] != after[name]} == mixtures

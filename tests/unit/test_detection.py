@@ -7,12 +7,15 @@ import random
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from lingualift import detection
+from lingualift.arrow_tables import TableWriter
 from lingualift.configuration.evaluation import OFF_TARGET
-from lingualift.detection import FastText, LangDetect, off_target, score_off_target
+from lingualift.detection import FastText, LangDetect, check_languages, off_target, score_off_target
 from lingualift.errors import LingualiftError
 from lingualift.languages import Language, load_languages
 from lingualift.scoring import COLUMNS
@@ -217,6 +220,60 @@ def test_references_of_another_language_are_counted_and_told(scored, tmp_path, c
         assert manifest.details["references_in_their_language"] == {"de": rate}
         told = "references in German: 0 % of the first 4 are taken for it: are they in another language?"
         assert [record.getMessage() for record in caplog.records] == ([told] if rate == 0 else [])
+
+
+def benchmark(folder: Path, **tables: dict[str, list[str | None]]) -> list[dict[str, Any]]:
+    """Tables of a benchmark: name → language → texts."""
+    (folder / "tables").mkdir()
+    for name, columns in tables.items():
+        with TableWriter(folder / "tables" / f"{name}.arrow", list(columns)) as writer:
+            writer.add([pa.array(texts, pa.large_string()) for texts in columns.values()])
+    return [{"name": name, "languages": list(columns)} for name, columns in tables.items()]
+
+
+LABELS = {"en": "en", "de": "de", "zh": "zh-cn", "zhtrad": "zh-tw"}
+
+
+@pytest.fixture(scope="module")
+def flores(shared_data) -> dict[str, list[str]]:
+    codes = {"en": "eng", "de": "deu", "fr": "fra", "am": "amh", "zh": "zho_simpl", "zhtrad": "zho_trad"}
+    folder = shared_data / "flores101" / "devtest"
+    return {it: (folder / f"{code}.devtest").read_text("utf-8").split("\n")[:150] for it, code in codes.items()}
+
+
+def test_texts_of_another_language_are_told_when_a_benchmark_is_imported(flores, tmp_path, caplog):
+    holes = [None if number % 3 else text for number, text in enumerate(flores["en"])]
+    tables = benchmark(tmp_path, good={**flores, "en": holes}, swapped={"en": flores["en"], "de": flores["fr"]})
+    found = check_languages(tmp_path, tables, LABELS)
+    # Of fr and am nothing was asked; what langdetect says of Traditional Chinese is not to be trusted.
+    assert found == {"in_their_language": {"de": 0, "en": 100, "zh": pytest.approx(100, abs=15)}}
+    told = "de of 'swapped': langdetect takes 0 % of the first lines for it: are they in another language?"
+    assert [record.getMessage() for record in caplog.records] == [told]
+
+
+def test_more_lines_are_looked_at_where_the_first_leave_a_doubt(flores, tmp_path, monkeypatch, caplog):
+    looked_at = []
+    detect = LangDetect.detect
+    monkeypatch.setattr(LangDetect, "detect", lambda *it: looked_at.append(len(it[1])) or detect(*it))
+    mixed = [*flores["fr"][:25], *flores["de"][25:]]
+    found = check_languages(tmp_path, benchmark(tmp_path, all={"en": flores["en"], "de": mixed}), LABELS)
+    # The first hundred have 25 lines of French: no reason to warn.
+    assert found["in_their_language"] == {"de": 75, "en": 100}
+    assert looked_at == [25, 25, 100] and not caplog.records
+
+
+def test_a_language_of_many_tables_costs_little(flores, tmp_path, monkeypatch):
+    looked_at = []
+    detect = LangDetect.detect
+    monkeypatch.setattr(LangDetect, "detect", lambda *it: looked_at.append(len(it[1])) or detect(*it))
+    tables = {f"t{number}": {"en": flores["en"], "am": flores["am"]} for number in range(8)}
+    check_languages(tmp_path, benchmark(tmp_path, **tables), LABELS)
+    assert looked_at == [12] * 8
+
+
+def test_of_few_lines_nothing_is_said(flores, tmp_path, caplog):
+    tables = benchmark(tmp_path, few={"en": flores["de"][:9], "de": [None] * 9})
+    assert check_languages(tmp_path, tables, LABELS) == {"in_their_language": {}} and not caplog.records
 
 
 def test_two_detectors_beside_each_other(scored, tmp_path):

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import reader_of, write_corpus
 
-from lingualift.entries import _take, mixture_reader
+from lingualift.entries import EntryReader, _take, mixture_reader
+from lingualift.errors import InputError
 
 ENGLISH = ["a dog", "two cats", "a red car"]
 GERMAN = ["ein Hund", "zwei Katzen", "ein rotes Auto"]
@@ -108,6 +109,32 @@ def test_bad_pairs_are_dropped_and_counted(tmp_path):
     assert sorted(filter(None, found.texts)) == ["deux", "eins", "un", "zwei"]
 
 
+def test_a_number_of_rows_is_of_good_ones(tmp_path):
+    """Of 30,000 rows one in a hundred has French, and one in a thousand a French side of absurd length."""
+    french = [None if n % 100 else "x" * (999 if n % 1000 == 0 else 9) for n in range(30_000)]
+    columns = {"en": [f"line {n:05d}" for n in range(30_000)], "fr": french, "de": ["eine Zeile"] * 30_000}
+    folder = write_corpus(tmp_path / "it", {"multiway": columns})
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["tables"][0]["pairs"] |= {"en-fr": 270, "fr-de": 270}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    options = {"languages": ("en", "fr"), "max_ratios": {"it": 9.0}}
+    found, reader = read({"corpus": "it", "sample": 100}, folder, **options)
+    assert found.dropped == {}
+    assert len({text.replace("xxxxxxxxx", "").strip() for text in found.texts}) == 100
+    numbers = [int(text.replace("xxxxxxxxx", "").split()[1]) for text in found.texts]
+    assert all(number % 100 == 0 and number % 1000 for number in numbers)
+    assert reader.read(20, 30).texts == found.texts[20:30]
+    # All there are, and no more; a share is of all rows, whose bad ones are counted.
+    assert len(read({"corpus": "it", "sample": 999}, folder, **options)[0].texts) == 270
+    shared, _ = read({"corpus": "it", "sample": 0.5}, folder, **options)
+    assert len(shared.texts) == 15_000
+    assert sum(map(bool, shared.texts)) + sum(shared.dropped.values()) == 15_000
+    assert 90 < sum(map(bool, shared.texts)) < 180
+    # The same ratio counts them and draws them, or it is said.
+    with pytest.raises(InputError, match="0 good rows of en-fr, planned with 100 or more"):
+        read({"corpus": "it", "sample": 100}, folder, languages=("en", "fr"), max_ratios={"it": 1.1})
+
+
 def test_reading_in_parts_is_reading_at_once(tmp_path):
     folders = {
         "english": write_corpus(tmp_path / "english", {"en": {"en": [f"line {n}" for n in range(300)]}}),
@@ -168,6 +195,30 @@ def test_the_reader_of_a_job(tmp_path, pairs):
     again = mixture_reader(tmp_path / "plan.json", [pairs], settings_of_job)
     assert again.read(0, 9).texts == reader.read(0, 9).texts
     assert again.identity() == reader.identity()
+
+
+@pytest.mark.parametrize(
+    ("component", "prompt", "english", "french"),
+    [
+        ({}, False, False, False),
+        ({"format": "split"}, False, False, False),
+        ({"format": "instruction"}, True, True, False),
+    ],
+)
+def test_what_nothing_is_asked_with_is_not_its_matter(pairs, component, prompt, english, french):
+    reader = reader_of({"components": [{"corpus": "it", **component}]}, {"it": pairs})
+
+    def differs(**changed):
+        given = {"prompt": reader.prompt, "names": reader.names, **changed}
+        return EntryReader(reader.plan, folders=reader.folders, **given).identity() != reader.identity()
+
+    assert differs(prompt=reader.prompt.model_copy(update={"translation": "{source} to {target}"})) == prompt
+    assert differs(names={**reader.names, "en": "Anglais"}) == english
+    assert differs(names={**reader.names, "fr": "Francais"}) == french
+    if not prompt:
+        bare = EntryReader(reader.plan, folders=reader.folders)
+        assert bare.identity() == reader.identity()
+        assert bare.read(0, 9).texts == reader.read(0, 9).texts
 
 
 def test_the_identity_is_that_of_the_text(tmp_path, pairs):

@@ -1,5 +1,6 @@
 """The bill of a run: against numbers worked out by hand, published ones, and what was counted or measured."""
 
+import gzip
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,15 +10,16 @@ import yaml
 from typer.testing import CliRunner
 
 from lingualift.cli import app
-from lingualift.configuration.loading import load_run
+from lingualift.configuration.loading import load_run, read_yaml
 from lingualift.configuration.models import Model, Recipe, Scratch
 from lingualift.errors import LingualiftError
 from lingualift.estimates.architectures import KNOWN, Architecture, of_base, of_scratch
-from lingualift.estimates.bills import Assumptions, bill, checkpoints, measured_utilisation
+from lingualift.estimates.bills import Assumptions, bill, checkpoints, checkpoints_at_once
 from lingualift.estimates.devices import DEVICES, Device, device
 from lingualift.estimates.llamax import checks
 from lingualift.estimates.printing import print_bill
 from lingualift.estimates.tokens import Text, mixture_tokens
+from lingualift.languages import load_languages
 from lingualift.planning import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -44,9 +46,9 @@ def test_parameters_of_published_models(name, parameters):
 def test_parameters_of_a_model_from_scratch_are_the_real_ones():
     from lingualift.training import scratch_model
 
-    scratch = Scratch(vocabulary=100, hidden=32, layers=2, heads=2)
-    tokenizer = SimpleNamespace(bos_token_id=0, eos_token_id=0, pad_token_id=0, __len__=lambda: 100)
-    model = scratch_model(scratch, _Sized(100, tokenizer), seed=1)
+    scratch = Scratch(vocabulary=300, hidden=32, layers=2, heads=2)
+    tokenizer = SimpleNamespace(bos_token_id=0, eos_token_id=0, pad_token_id=0, __len__=lambda: 300)
+    model = scratch_model(scratch, _Sized(300, tokenizer), seed=1)
     assert of_scratch(scratch).parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -123,7 +125,7 @@ def test_what_a_device_cannot_compute_in_it_does_not(tmp_path):
     said = ["computes in float32: at most 15.7 TFLOP/s" in print_bill(it, run="tiny", jobs=None) for it in bills]
     assert said == [True, False]
     assert old.hours / new.hours == pytest.approx(312 / 15.7)
-    assert old.memory.logits > new.memory.logits
+    assert old.memory.activations > new.memory.activations
 
 
 def preset(tmp_path, name="tiny", **changed):
@@ -149,35 +151,141 @@ def test_tokens_are_counted_where_the_mixture_is_packed(tmp_path):
 
 
 def test_tokens_from_rows_and_limits_by_hand(tmp_path):
-    text = Text(sentence_tokens=10, bytes_per_token=1000)
     plan = preset(tmp_path, "llamax2")
-    found = mixture_tokens(plan, "lifting", "llama2", tmp_path, text=text, rows={"legomt": 5_000_000}, given=None)
-    # mC4 and MADLAD: 700,000 sentences of each language they have; pairs count two sentences.
-    covered = sum(
-        len(plan.configuration.corpora[name].languages_covered(plan.languages, plan.run.languages))
-        for name in ("mc4", "madlad")
-    )
-    assert found.number == covered * 700_000 * 10 + 2 * 5_000_000 * 10
+    text = Text(sentence_tokens=10, document_tokens=100, row_tokens={"legomt": 25})
+    known = {"rows": {"legomt": 5_000_000}, "given": None}
+    found = mixture_tokens(plan, "lifting", "llama2", tmp_path, text=text, **known)
+    # mC4 and MADLAD, as many documents as Table 9 has rows, 55,081,793; pairs as long as they were said to be.
+    assert found.number == 55_081_793 * 100 + 5_000_000 * 25
     assert found.source == "estimated"
+    assert found.rows == {"mc4": 100, "madlad": 100, "legomt": 25}
     # What a system is to translate is not known, neither are its augmentations.
     assert set(found.unknown) == {"legomt-more", "muse-parallel", "panlex-parallel"}
+    # Two sentences are a pair.
+    found = mixture_tokens(plan, "lifting", "llama2", tmp_path, text=Text(sentence_tokens=10), **known)
+    assert found.number == 55_081_793 * 950 + 5_000_000 * 20
 
 
-def test_tokens_from_the_size_of_files_are_near_those_counted(tmp_path):
+def test_a_row_is_a_sentence_or_a_document():
+    corpora = {
+        "lines": SimpleNamespace(reader="lines", kind="monolingual"),
+        "pages": SimpleNamespace(reader="jsonl", kind="monolingual", max_characters=None),
+        "short": SimpleNamespace(reader="jsonl", kind="monolingual", max_characters=60),
+        "pairs": SimpleNamespace(reader="jsonl", kind="parallel"),
+        "asked": SimpleNamespace(reader="alpaca", kind="instructions"),
+        "made": SimpleNamespace(reader="translated", kind="parallel", source="pages"),
+    }
+    text = Text(sentence_tokens=10, document_tokens=1000)
+    # What is translated from pages is pairs of pages.
+    wanted = {"lines": 10, "pages": 1000, "short": 20, "pairs": 20, "asked": 30, "made": 2000}
+    assert {name: text.of_row(name, corpora) for name in corpora} == wanted
+    assert Text(row_tokens={"pages": 7}).of_row("made", corpora) == 14
+
+
+def pages_plan(tmp_path, *, augmented=False, component=None, **settings):
+    """A plan whose mixture is pages of 30 bytes of text, a hundred German ones and as many Chinese, or no file at all."""
+    entry = {"reader": "jsonl", "path": str(tmp_path / "pages"), "files": "{language}.jsonl", "text_field": "text"}
+    component = ({"augmentation": "changed"} if augmented else {"corpus": "pages"}) | (component or {})
+    return preset(
+        tmp_path,
+        corpora={"pages": entry | {"languages": ["de", "zh"]} | settings},
+        augmentations={"changed": {"dictionary": "words", "source": "pages"}},
+        mixtures={"lifting": {"components": [component], "block": 64}},
+    )
+
+
+def write_pages(tmp_path):
+    (tmp_path / "pages").mkdir()
+    for code in ("de", "zh"):
+        # 15 letters of two bytes, which JSON writes in six; beside what is no text of the corpus.
+        line = json.dumps({"text": "я" * 15, "url": "x" * 500}) + "\n"
+        (tmp_path / f"pages/{code}.jsonl").write_text(line * 100)
+
+
+def tokens(plan, tmp_path, **text):
+    return mixture_tokens(plan, "lifting", "base", tmp_path / "none", text=Text(**text), rows={}, given=None)
+
+
+def test_documents_are_measured_where_they_are_there(tmp_path):
+    plan = pages_plan(tmp_path, limit=40)
+    # Nothing there: 950 each. In either language 40.
+    assert tokens(plan, tmp_path).number == 2 * 40 * 950
+    assert tokens(plan, tmp_path, row_tokens={"pages": 5}).number == 2 * 40 * 5
+    write_pages(tmp_path)
+    found = tokens(plan, tmp_path)
+    # 30 bytes, three a token.
+    assert (found.number, found.rows) == (2 * 40 * 10, {})
+    # What the user says goes before.
+    assert tokens(plan, tmp_path, row_tokens={"pages": 5}).number == 2 * 40 * 5
+
+
+@pytest.mark.parametrize(
+    ("sample", "rows"),
+    # An integer is a number of rows of each language, a fraction a share of them.
+    [(1, 1), (1.0, 40), (0.25, 10), (7, 7), (90, 40)],
+)
+@pytest.mark.parametrize("augmented", [False, True])
+def test_sample_is_a_share_or_a_number_of_rows(tmp_path, sample, rows, augmented):
+    write_pages(tmp_path)
+    found = tokens(pages_plan(tmp_path, limit=40, component={"sample": sample}, augmented=augmented), tmp_path)
+    # Of monolingual text the changed row stands before the row itself.
+    assert found.number == 2 * rows * 10 * (2 if augmented else 1)
+
+
+def test_text_on_disk(tmp_path):
+    tokens = {"english-first": 1, "instructions": 1}
+    reckoned = [
+        bill(plan, Assumptions(device=DEVICES["a100-80"], tokens=tokens), results=tmp_path / "results").text_disk
+        for plan in (pages_plan(tmp_path, limit=40), pages_plan(tmp_path, limit=40, augmented=True))
+    ]
+    # 40 pages of 950 tokens of 3 bytes in two languages; augmented, these and twice as much beside.
+    assert reckoned == [2 * 40 * 950 * 3, 3 * 2 * 40 * 950 * 3]
+    # What is there is as large as it is.
+    (tmp_path / "results/corpora/pages").mkdir(parents=True)
+    (tmp_path / "results/corpora/pages/it").write_bytes(b"x" * 1234)
+    there = bill(
+        pages_plan(tmp_path, limit=40),
+        Assumptions(device=DEVICES["a100-80"], tokens=tokens),
+        results=tmp_path / "results",
+    )
+    assert there.text_disk == 1234
+
+
+def test_components_take_their_languages_alone(tmp_path):
+    write_pages(tmp_path)
+    assert tokens(pages_plan(tmp_path, limit=40, component={"languages": ["zh"]}), tmp_path).number == 40 * 10
+
+
+def test_small_pairs_are_repeated(tmp_path):
+    plan = preset(tmp_path)
+    folder = tmp_path / "results/corpora/sentences"
+    folder.mkdir(parents=True)
+    pairs = {"en-de": 24_999, "en-zh": 25_000, "de-zh": 10}
+    table = {"name": "multiway", "languages": ["en", "de", "zh"], "rows": 30_000, "pairs": pairs, "directed": False}
+    (folder / "manifest.json").write_text(json.dumps({"tables": [table]}))
+    text = Text(sentence_tokens=10)
+    found = mixture_tokens(plan, "lifting", "base", tmp_path / "results", text=text, rows={}, given=None)
+    # Those below 25,000 three times; what was changed once.
+    assert found.number == 20 * (3 * 24_999 + 25_000 + 3 * 10) + 20 * (24_999 + 25_000 + 10)
+
+
+def test_imported_text_is_measured(tmp_path):
     from lingualift.corpora import import_corpus
 
-    plan = preset(tmp_path)
+    components = [{"corpus": "sentences"}, {"augmentation": "words-parallel"}]
+    plan = preset(tmp_path, mixtures={"lifting": {"components": components, "block": 64, "small_pairs": None}})
     corpus = plan.configuration.corpora["sentences"]
     table = {code: plan.run.languages[code] for code in plan.languages}
     out = tmp_path / "results/corpora/sentences"
     import_corpus(corpus, languages=plan.languages, table=table, data=plan.run.data, out=out, work=tmp_path / "work")
-    text = Text(sentence_tokens=10)
-    # 200 lines in three languages are three pairs, and the augmentation is as much again.
-    found = mixture_tokens(plan, "lifting", "base", tmp_path / "results", text=text, rows={}, given=None)
-    assert found.number == 2 * (3 * 200 * 2 * 10)
+    texts = [(plan.run.data / f"train.{code}.txt").read_text(encoding="utf-8") for code in plan.languages]
+    size = sum(len(line.encode()) for text in texts for line in text.splitlines()[:200])
+    # Each language is in two of the three pairs, and the augmentation is as much again.
+    found = mixture_tokens(plan, "lifting", "base", tmp_path / "results", text=Text(), rows={}, given=None)
+    assert found.number == pytest.approx(4 * size / 3, rel=0.02)
     # By size alone, at most what the limit allows.
-    by_size = mixture_tokens(plan, "lifting", "base", tmp_path / "none", text=text, rows={}, given=None)
-    assert 0.5 * found.number < by_size.number <= found.number
+    by_size = mixture_tokens(plan, "lifting", "base", tmp_path / "none", text=Text(), rows={}, given=None)
+    assert by_size.number == pytest.approx(4 * size / 3, rel=0.02)
 
 
 def test_steps_hours_and_disk_by_hand(tmp_path):
@@ -229,6 +337,29 @@ def test_checkpoints_of_adapters_are_theirs_alone(tmp_path):
     assert {checkpoints(it) for it in found.trainings} == {3 * 12 * shape.layers * 4 * shape.hidden}
 
 
+def test_checkpoints_of_seven_billion_weights(tmp_path):
+    plan = preset(tmp_path, "llamax2")
+    found = bill(plan, Assumptions(device=DEVICES["a100-80"], tokens={"lifting": 1e9}), results=tmp_path)
+    # Two kept and one being written of 14 bytes a weight, 94 GB each, and the universal form: 364 GB.
+    assert {round(checkpoints(it) / 1e9) for it in found.trainings} == {364}
+    # The base is tuned while it is lifted; what is lifted is tuned behind that.
+    assert checkpoints_at_once(found.trainings) == 2 * (3 * 14 + 12) * 6_738_415_616
+    # In float32 DeepSpeed's own weights are 4 bytes.
+    old = bill(
+        preset(
+            tmp_path,
+            "llamax2",
+            recipes={
+                "lift": plan.configuration.recipes["lift"].model_dump(exclude_none=True) | {"precision": "float32"}
+            },
+        ),
+        Assumptions(device=DEVICES["a100-80"], tokens={"lifting": 1e9}),
+        results=tmp_path,
+    )
+    lifted = next(it for it in old.trainings if it.model == "llamax2")
+    assert checkpoints(lifted) == (3 * 16 + 12) * 6_738_415_616
+
+
 def test_max_steps_are_kept(tmp_path):
     plan = preset(tmp_path)
     tokens = dict.fromkeys(plan.configuration.mixtures, 1e6)
@@ -252,29 +383,58 @@ def test_supplements_are_translated_too(tmp_path):
     known = Assumptions(device=DEVICES["a100-80"], rows=rows, shapes={"translator": "llama-2-13b"})
     it = bill(plan, known, results=tmp_path).translations[-1]
     assert (it.system, it.benchmark, it.sentences) == ("Translator", "legomt-more", 2000)
+    # Its source is pages of at most 500 characters, three a token: 167 in, as many of a prompt, and four beams of 167.
+    work = 2000 * 6 * (500 / 3) * KNOWN["llama-2-13b"].inference_flops(333)
+    assert it.device_hours == pytest.approx(work / (312e12 * 0.03) / 3600)
     unknown = bill(plan, Assumptions(device=DEVICES["a100-80"], rows=rows), results=tmp_path)
     assert len(unknown.notes) == 1 and "--shape translator=" in unknown.notes[0]
 
 
-def test_time_agrees_with_a_measured_run(tmp_path):
-    """What one training's log says of the machine gives the time of another to within a few per cent."""
-    shape = Architecture(hidden=256, layers=4, heads=8, key_value_heads=8, intermediate=704, vocabulary=8000, tied=True)
-    cpu = device("cpu", memory_gb=24, peak_tflops=0.1)
-    # Lines of two trainings of the multi30k preset on two cores: the base's, then the tuned model's.
-    log = tmp_path / "training.jsonl"
-    speeds = (1428.1, 3135.3, 3122.6, 3105.9, 2720.5)
-    log.write_text("".join(json.dumps({"step": n, "tokens_per_second": it}) + "\n" for n, it in enumerate(speeds)))
-    share = measured_utilisation(log, shape, block=256, ranks=1, device=cpu)
-    tokens, seconds = 1_446_912, 445.753
-    assert tokens * shape.training_flops(256) / (cpu.peak * share) == pytest.approx(seconds, rel=0.1)
+def test_sentences_of_a_benchmark_are_counted_where_it_is_there(tmp_path):
+    """As many as its files have lines; else as FLORES-101, which is said."""
+
+    def sentences(**settings):
+        values = read_yaml(ROOT / "config" / "tiny.yaml")
+        values["data"] = str(tmp_path)
+        values["benchmarks"]["held-out"] = {"reader": "multiway", "path": ".", "files": "test.{language}", **settings}
+        it = bill(Plan(load_run(values, root=ROOT)), Assumptions(device=DEVICES["a100-80"]), results=tmp_path)
+        return {each.sentences / each.directions for each in it.translations}, it.notes
+
+    taken = "held-out is taken to have 1,012 sentences a direction, as FLORES-101 has: its files do not tell"
+    assert sentences() == ({1012}, (taken,))
+    # Fewer are asked for than it is taken to have.
+    assert sentences(limit=7) == ({7}, ())
+    (tmp_path / "test.en.gz").write_bytes(gzip.compress(b"a line\n" * 30))
+    assert sentences() == ({30}, ())
+    assert sentences(limit=7) == ({7}, ())
+    assert sentences(limit=70) == ({30}, ())
+    other = {"reader": "tsv", "path": "t.tsv", "columns": {"en": 0, "de": 1}, "files": None}
+    assert sentences(**other)[1] == (taken,)
 
 
 def test_llamax_budget():
-    rows = dict(checks(40))
+    languages = load_languages(ROOT / "config/languages.tsv")
+    rows = dict(checks(languages, Text()))
     # 35,000 h x 3,600 s x 312e12, and 6 x (6.74e9 - 32,000 x 4,096) + 12 x 32 x 4,096 x 512.
     assert rows["arithmetic in those hours at the peak of 312 TFLOP/s"] == "3.93e+22 FLOP"
     assert rows["work of a token, Llama-2-7B, blocks of 512"] == "40.4 GFLOP"
     assert rows["tokens that they pay for at 30 % and 40 % of the peak"] == "292 G tokens and 389 G tokens"
+    # Table 9's columns add up to 387,781,042, each pair with both of its languages, and 55,081,793.
+    assert rows["its text (Table 9)"] == "193.9 M pairs of 2 x 40 tokens, 55.1 M monolingual rows"
+    # 15.51 G tokens of pairs and 40, 950, or 2.25 to 8.62 x 703 of each row; 40.4e9 x 17.7e9 / (0.3 x 312e12) / 3,600.
+    assert rows["if these are sentences of 40 tokens"].startswith("18 G tokens, 1.8% of the peak, or 2,126 hours")
+    assert rows["if these are documents of 950 tokens"].startswith("68 G tokens, 7.0% of the peak, or 8,143 hours")
+    # A block for each pair, and two for each document: (193.89e6 + 2 x 55.08e6) x 512.
+    assert rows["if these are documents of 950 tokens"].endswith("padded 156 G tokens, 16.0%")
+    assert rows["if these are documents of 703 words of 8.62 tokens (Bengali)"].startswith("349 G tokens, 35.9%")
+    # (292 to 389 - 15.51) G / 55.08 M.
+    assert rows["a monolingual row's tokens that fill the hours"] == "5,012 to 6,776"
+    verdict = rows["which can fill the hours at 30% to 40% of the peak"]
+    assert verdict == "sentences cannot (1.8% to 13.1%), documents can (7.0% to 45.0%)"
+    # It follows the numbers: sentences as long as documents can.
+    longer = dict(checks(languages, Text(sentence_tokens=700)))
+    assert "sentences can (" in longer["which can fill the hours at 30% to 40% of the peak"]
+    assert checks({}, Text()) == []
 
 
 def test_command_prints_the_paper_s_bill(monkeypatch):
@@ -296,9 +456,11 @@ def test_command_prints_the_paper_s_bill(monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--gpu", "a100"], "no GPU 'a100'"),
+        (["--gpu", "a100"], "no GPU 'a100', did you mean a100-40 or a100-80?; known are"),
+        (["--gpu", "a100-80", "--jobs", "--profile", "nope"], "Snakemake cannot plan the run: "),
         (["--gpu", "h100", "--rows", "legomt"], "--rows legomt: wanted is NAME=VALUE"),
         (["--gpu", "h100", "--rows", "nothing=3"], "--rows nothing: there is no such entry"),
+        (["--gpu", "h100", "--row-tokens", "nothing=3"], "--row-tokens nothing: there is no such entry"),
         (["--gpu", "h100", "--tokens", "lifting=many"], "'many' is not a number"),
         (["--gpu", "h100", "--shape", "llama2=gpt"], "known are llama-2-7b"),
         (["--gpu", "h100", "--nodes", "5"], "cannot be shared by 40 devices"),

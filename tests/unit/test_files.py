@@ -16,6 +16,7 @@ import zstandard
 from lingualift.errors import InputError
 from lingualift.files import (
     BROKEN_ARCHIVE,
+    COMPRESSED,
     atomic_path,
     checksum,
     files_below,
@@ -24,6 +25,7 @@ from lingualift.files import (
     open_bytes,
     read_bytes,
     read_json,
+    write_csv,
     write_json,
 )
 
@@ -39,6 +41,10 @@ TEXT = "".join(f"line {number} of a text that does not repeat {number**3}\n" for
 
 def beside(path):
     return sorted(name.name for name in path.parent.iterdir())
+
+
+def test_every_compression_is_tested():
+    assert set(COMPRESSED) == {*PACK} - {""}
 
 
 @pytest.mark.parametrize("suffix", PACK)
@@ -228,3 +234,14 @@ def test_files_below(tmp_path):
     assert [str(path.relative_to(tmp_path / "folder")) for path in found] == ["a", "b/a/x", "b/c"]
     assert files_below(tmp_path / "folder/a") == [tmp_path / "folder/a"]
     assert files_below(tmp_path / "none") == []
+
+
+def test_csv_by_hand(tmp_path):
+    path = tmp_path / "new" / "rows.csv"
+    write_csv([{"b": 100 / 3, "a": 'one, "two"'}, {"a": "ü\n"}], path, ["a", "b"])
+    assert path.read_bytes() == 'a,b\n"one, ""two""",33.333333333333336\n"ü\n",\n'.encode()
+    # What is not a column is no mere loss; the file stays as it was.
+    with pytest.raises(ValueError, match="'c'"):
+        write_csv([{"a": 1}, {"c": 1}], path, ["a", "b"])
+    assert path.read_text(encoding="utf-8").startswith("a,b\n")
+    assert beside(path) == ["rows.csv"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lingualift import interruptions
-from lingualift.interruptions import Stops, end_of_job, is_preempted, listening, start_again
+from lingualift.interruptions import Stops, end_of_job, is_preempted, is_running, listening, start_again
 
 
 class Clock:
@@ -161,12 +161,48 @@ def test_only_a_job_of_the_profile_is_started_again(monkeypatch, tmp_path, caplo
         f"lingualift_1f2e|{training}",
     ):
         _command(tmp_path, "squeue", f'[ "$2 $3 $5" = "--jobs 17 %j|%k" ] && echo "{said}"')
+        caplog.clear()
         start_again()
+        # Whoever changed name or comment (a site's submit plugin, say) is told why nothing happens.
+        assert ("SLURM is not asked to start it again" in caplog.text) is (said != f"lingualift_1f2e|{training}")
+        assert caplog.text.count("'(null)'") == ("null" in said)
     assert (tmp_path / "asked").read_text() == "requeue 17\n"
     # Where SLURM may not.
     _command(tmp_path, "scontrol", "exit 1")
     start_again()
     assert "SLURM does not start job 17 again" in caplog.text
+
+
+@pytest.mark.usefixtures("_no_slurm")
+@pytest.mark.parametrize("comment", ["rule_train_model_wildcards_base", "rule_translate_shard_wildcards_Base_test_0"])
+def test_a_job_behind_another_waits_for_its_end_in_the_queue(monkeypatch, tmp_path, caplog, comment) -> None:
+    monkeypatch.setattr(interruptions, "_ENDING_SECONDS", 0.0)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    _command(tmp_path, "squeue", f'echo "lingualift_1f2e|{comment}"')
+    # SLURM ends all of a job that it starts again, what is asked of it meanwhile too.
+    _command(tmp_path, "scontrol", f'echo "$@" >> {tmp_path}/asked; kill -TERM {os.getpid()} $$')
+    before = signal.getsignal(signal.SIGTERM)
+    start_again(behind="12")
+    assert (tmp_path / "asked").read_text().splitlines() == ["requeue 17", "update jobid=17 dependency=afterany:12"]
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not caplog.text
+    _command(tmp_path, "scontrol", '[ "$1" = requeue ]')
+    start_again(behind="12")
+    assert "job 17 does not wait for the end of job 12" in caplog.text
+
+
+@pytest.mark.usefixtures("_no_slurm")
+def test_whether_another_job_runs(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    _command(tmp_path, "squeue", '[ "$3 $5" = "12 %T" ] && echo RUNNING')
+    # Outside of SLURM there is none; a job is not another one than itself; of one that is over squeue says nothing.
+    assert not is_running("12")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    assert is_running("12")
+    assert not is_running("17") and not is_running("13")
+    _command(tmp_path, "squeue", "echo COMPLETING")
+    assert not is_running("12")
 
 
 @pytest.mark.usefixtures("_no_slurm")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
@@ -24,6 +24,7 @@ from lingualift.errors import LingualiftError
 from lingualift.files import read_json, write_json
 from lingualift.interruptions import InterruptedTrainingError, Stops
 from lingualift.launching import TrainingJob, launch, log_on, ranks_of, run_rank
+from lingualift.locks import HeldError, folder_lock
 from lingualift.training import LOG, load_model
 
 RECIPE = {"learning_rate": 1e-2, "batch": 4, "epochs": 1000, "max_steps": 120, "precision": "float32"}
@@ -97,16 +98,32 @@ def test_no_more_ranks_than_gpus(monkeypatch) -> None:
 
 
 def test_what_another_process_made_meanwhile_is_not_made_again(tmp_path, started, monkeypatch) -> None:
-    monkeypatch.setattr(launching, "folder_lock", lambda folder: contextlib.nullcontext(True))
+    monkeypatch.setattr(launching, "folder_lock", lambda folder, **_: contextlib.nullcontext(True))
     launch(_job(tmp_path))
     launch(_job(tmp_path))
     assert started == ["here"]
     # How it is run makes no other model.
     launch(_job(tmp_path, log_every=3, checkpoint_every=7, restarts=0))
     assert started == ["here"]
-    # Another recipe is another model.
+    # Another recipe is another model, and so is what another version makes.
     launch(_job(tmp_path, learning_rate=1e-3))
     assert started == ["here", "here"]
+    launch(replace(_job(tmp_path, learning_rate=1e-3), version=2))
+    assert started == ["here"] * 3
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_job_does_not_wait_with_its_gpus_for_another_that_trains_the_same(tmp_path, monkeypatch, running) -> None:
+    asked, queued = [], []
+    monkeypatch.setattr(launching, "_PATIENCE_WITH_JOBS", 0.0)
+    monkeypatch.setattr(launching, "PATIENCE", 0.1)
+    monkeypatch.setattr(launching, "is_running", lambda job: asked.append(job) or running)
+    monkeypatch.setattr(launching, "start_again", lambda *, behind: queued.append(behind))
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    with folder_lock(tmp_path / "state"), pytest.raises(HeldError, match="being worked on by job 12"):
+        launch(_job(tmp_path))
+    assert set(asked) == {"12"}
+    assert queued == ["12"] * running
 
 
 def test_a_command_is_told_to_stop_by_the_signal_that_srun_passes_on(tmp_path, caplog) -> None:
@@ -164,24 +181,51 @@ def test_a_command_is_ended_where_its_launcher_is_killed(tmp_path) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("nodes", "told", "within", "steps"), [(2, False, 0, 3), (2, True, 0, 1), (1, False, 2, 1)])
+@pytest.mark.parametrize(
+    ("nodes", "told", "within", "steps"),
+    [
+        (2, None, 0, 3),
+        # What an agent noted: srun ends all of a step by SIGTERM when one has died.
+        (2, "SIGTERM", 0, 3),
+        (2, "SIGUSR1", 0, 1),
+        (2, "SIGTERM\nSIGUSR1", 0, 1),
+        (2, "launcher", 0, 1),
+        (2, "preempted", 0, 1),
+        (1, None, 2, 1),
+    ],
+)
 def test_ranks_of_one_node_start_again_by_their_agent_those_of_several_by_another_step(
     tmp_path, monkeypatch, nodes, told, within, steps
 ) -> None:
     seen = []
 
     def follow(commands: object, command: list[str], environment: dict[str, str]) -> int:
-        seen.append(read_json(Path(command[-1]) / "job.json")["restarts"])
-        if told:
+        folder = Path(command[-1])
+        seen.append(read_json(folder / "job.json")["restarts"])
+        if told == "launcher":
             os.kill(os.getpid(), signal.SIGUSR1)
+        elif told:
+            (folder / "stop").write_text("SIGTERM\n" if told == "preempted" else f"{told}\n")
         return 1
 
     monkeypatch.setattr(launching._Commands, "follow", follow)
-    kind, said = (InterruptedTrainingError, "told to") if told else (LingualiftError, "ended with status 1")
+    monkeypatch.setattr(launching, "is_preempted", lambda: told == "preempted")
+    monkeypatch.setattr(launching, "start_again", lambda: None)
+    is_told = told is not None and told != "SIGTERM"
+    kind, said = (InterruptedTrainingError, "told to") if is_told else (LingualiftError, "ended with status 1")
     with pytest.raises(LingualiftError, match=f"{said}.*newest checkpoint") as caught:
         launch(_job(tmp_path, parallelism="ddp", devices=2, nodes=nodes, restarts=2), srun=["env"])
     assert type(caught.value) is kind
     assert seen == [within] * steps
+
+
+def test_what_nodes_noted_of_a_command_is_forgotten_at_the_next(tmp_path) -> None:
+    """Else the ranks of another step, started again behind a dead one, would stop as soon as they begin."""
+    note = tmp_path / "stop"
+    with launching._Commands(note) as commands:
+        assert commands.follow(["bash", "-c", f"echo SIGTERM > {note}; exit 3"], dict(os.environ)) == 3
+        assert commands.follow(["bash", "-c", f"! test -e {note}"], dict(os.environ)) == 0
+        assert not commands.told
 
 
 _AGENT = """
@@ -218,7 +262,7 @@ def test_a_rank_that_does_not_listen_yet_stops_when_it_does(tmp_path) -> None:
         assert process.returncode == 0
     finally:
         process.kill()
-    assert (tmp_path / "stop").is_file()
+    assert (tmp_path / "stop").read_text() == "SIGTERM\n"
 
 
 def test_a_rank_that_is_started_behind_the_signal_stops_too(tmp_path, monkeypatch) -> None:
@@ -302,16 +346,25 @@ def test_ranks_that_end_without_a_word(tmp_path, monkeypatch) -> None:
 # The real thing
 
 _SRUN = """#!/bin/bash
-# As srun does: the command once a node, and SIGUSR1 passed on.
-while [[ $1 == --* ]]; do [[ $1 == --nodes=* ]] && nodes=${1#*=}; shift; done
+# As srun does: the command once a node, SIGUSR1 passed on, and with --kill-on-bad-exit all ended when one fails.
+while [[ $1 == --* ]]; do
+    [[ $1 == --nodes=* ]] && nodes=${1#*=}
+    [[ $1 == --kill-on-bad-exit=1 ]] && strict=1
+    shift
+done
 trap 'kill -USR1 "${pids[@]}"' USR1
 export SLURM_STEP_ID=$$
 for ((node = 0; node < nodes; node++)); do SLURM_NODEID=$node "$@" & pids+=($!); done
 status=0
-for pid in "${pids[@]}"; do
-    wait $pid; code=$?
-    while kill -0 $pid 2>/dev/null; do wait $pid; code=$?; done
-    ((code)) && status=$code
+# One after the other, in the order in which they end; a signal that is passed on ends no wait for good.
+while ((${#pids[@]})); do
+    wait -n -p ended "${pids[@]}"; code=$?
+    [[ $ended ]] || continue
+    left=(); for pid in "${pids[@]}"; do [[ $pid == "$ended" ]] || left+=("$pid"); done; pids=("${left[@]}")
+    if ((code)); then
+        status=$code
+        ((strict && ${#pids[@]})) && kill -TERM "${pids[@]}"
+    fi
 done
 exit $status
 """
@@ -319,6 +372,7 @@ exit $status
 _LAUNCHER = """
 import json, sys
 from lingualift.joblog import job_logging
+from lingualift.locks import HeldError, folder_lock
 from lingualift.launching import TrainingJob, launch
 job, srun, log = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
 with job_logging(log):

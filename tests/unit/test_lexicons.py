@@ -2,25 +2,38 @@
 
 import gzip
 import resource
-import time
 import zipfile
 import zlib
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from alphabets import is_of, share_of_traditional
 from pydantic import TypeAdapter, ValidationError
 
 from lingualift.configuration.lexicons import Dictionary
 from lingualift.errors import InputError
-from lingualift.lexicon_readers import dictionary_files
+from lingualift.languages import Language, load_languages
+from lingualift.lexicon_readers import dictionary_files, read_links
 from lingualift.lexicons import Lexicon, build_lexicon
+from lingualift.manifests import Manifest
+from lingualift.segmentation import segment
 
 
 @dataclass(frozen=True)
 class Spoken:
     code: str
     codes: dict[str, str] = field(default_factory=dict)
+    scripts: tuple[str, ...] = ("Latn",)
+
+
+SCRIPTS = {"bg": ("Cyrl",), "sr": ("Cyrl", "Latn"), "zh": ("Hans",), "zhtrad": ("Hant",)}
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, Language]:
+    return load_languages(Path(__file__).parents[2] / "config" / "languages.tsv")
 
 
 def dictionary(**settings: object) -> Dictionary:
@@ -28,8 +41,8 @@ def dictionary(**settings: object) -> Dictionary:
 
 
 def spoken(*codes: str, **codes_of: dict[str, str]) -> dict[str, Spoken]:
-    plain = {code: Spoken(code, {"muse": code}) for code in codes}
-    return plain | {code: Spoken(code, codes) for code, codes in codes_of.items()}
+    named = {code: {"muse": code} for code in codes} | codes_of
+    return {code: Spoken(code, theirs, SCRIPTS.get(code, ("Latn",))) for code, theirs in named.items()}
 
 
 def build(folder: Path, settings: dict, languages: dict[str, Spoken], data: Path | None = None):
@@ -101,9 +114,53 @@ def test_subsets_of_languages_and_pairs(table_11: Path) -> None:
 
 
 def test_two_of_our_languages_may_share_a_code(table_11: Path) -> None:
-    languages = spoken("en", "fr", zh={"muse": "de"}, zhtrad={"muse": "de"})
+    languages = spoken("en", "fr", de={"muse": "de"}, gsw={"muse": "de"})
     _, lexicon = build(table_11, {"reader": "muse", "path": "muse"}, languages)
-    assert lexicon.translations("chien", "fr") == {"en": ["dog"], "zh": ["dogge", "hund"], "zhtrad": ["dogge", "hund"]}
+    assert lexicon.translations("chien", "fr") == {"de": ["dogge", "hund"], "en": ["dog"], "gsw": ["dogge", "hund"]}
+
+
+def test_words_of_another_script_are_dropped(tmp_path: Path) -> None:
+    (tmp_path / "en-bg.txt").write_text("dog куче\nthe the\n1990 1990\nкуче куче\ntv тв-сет\n", encoding="utf-8")
+    (tmp_path / "en-sr.txt").write_text("dog пас\ndog pas\ndog σκύλος\n", encoding="utf-8")
+    manifest, lexicon = build(tmp_path, {"reader": "muse", "path": "."}, spoken("en", "bg", "sr"))
+    assert lexicon.translations("dog", "en") == {"bg": ["куче"], "sr": ["pas", "пас"]}
+    assert sorted(lexicon.words("bg")) == ["1990", "куче", "тв-сет"]
+    assert manifest.dropped == {"another script": 3} and manifest.counts["pairs"] == 5
+
+
+def test_a_file_of_another_script_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "en-bg.txt").write_text("dog kuche\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no pair of words in the languages of this run"):
+        build(tmp_path, {"reader": "muse", "path": "."}, spoken("en", "bg"))
+
+
+def test_word_lists_lose_words_of_another_script(tmp_path: Path) -> None:
+    folder = tmp_path / "swadesh110"
+    folder.mkdir()
+    for name, text in (("eng", "dog\tcur\ncat\n"), ("bul", "куче\tkuche\nkotka\n"), ("cmn", "狗\tgou\n貓\t猫\n")):
+        (folder / f"{name}-000.txt").write_text(text, encoding="utf-8")
+    code = {"panlex": "cmn-000"}
+    languages = spoken(en={"panlex": "eng-000"}, bg={"panlex": "bul-000"}, zh=code, zhtrad=code)
+    settings = {"reader": "panlex-swadesh", "path": ".", "lists": ["swadesh110"]}
+    manifest, lexicon = build(tmp_path, settings, languages)
+    # kuche, kotka; gou in either kind of Chinese.
+    assert manifest.dropped == {"another script": 4}
+    assert lexicon.translations("dog", "en") == {"bg": ["куче"], "zh": ["狗"], "zhtrad": ["狗"]}
+    assert lexicon.translations("cat", "en") == {"zh": ["猫"], "zhtrad": ["貓"]}
+    # What one code stands for is one language.
+    assert lexicon.translations("狗", "zh") == {"bg": ["куче"], "en": ["cur", "dog"]}
+
+
+def test_chinese_is_in_the_characters_of_its_language(tmp_path: Path) -> None:
+    (tmp_path / "en-cmn.txt").write_text("computer 電腦\ncomputer 电脑\nto 干預\n", encoding="utf-8")
+    (tmp_path / "panlex.csv").write_text(
+        "source_language,source,target_language,target\ncmn,電腦,en,computer\ncmn,DVD,en,disc\n", encoding="utf-8"
+    )
+    languages = spoken("en", zh={"muse": "cmn"}, zhtrad={"muse": "cmn"})
+    for settings in ({"reader": "muse", "path": "."}, {"reader": "panlex-csv", "path": "panlex.csv", "codes": "muse"}):
+        _, lexicon = build(tmp_path, settings, languages)
+        assert lexicon.translations("computer", "en") == {"zh": ["电脑"], "zhtrad": ["電腦"]}
+        assert lexicon.translations("disc", "en") == {}
 
 
 def test_words_are_lower_case_and_composed(tmp_path: Path) -> None:
@@ -305,20 +362,62 @@ def test_real_afromt(shared_data: Path, tmp_path: Path) -> None:
     assert "wakati" in lexicon.translations("time", "en")["sw"]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"reader": "muse", "path": "muse"},
+        {"reader": "panlex-swadesh", "path": "panlex/panlex_swadesh.zip"},
+        {"reader": "panlex-bli", "path": "panlex/bli", "codes": "muse"},
+    ],
+    ids=lambda settings: settings["reader"],
+)
+def test_real_words_are_in_the_scripts_of_their_language(
+    table: dict[str, Language], shared_data: Path, settings: dict
+) -> None:
+    # Of MUSE's Latin ones some do.
+    languages = {code: it for code, it in table.items() if it.scripts != ("Latn",) or code in ("en", "de", "fr", "hu")}
+    words, manifest = defaultdict(set), Manifest("lexicon", {})
+    for links in read_links(dictionary(**settings), languages=languages, data=shared_data, manifest=manifest):
+        words[links.source].update(links.sources)
+        words[links.target].update(links.targets)
+    assert len(words) >= 5 and manifest.dropped["another script"] > 0
+    for code, found in words.items():
+        scripts = table[code].scripts
+        assert all(any(is_of(letter, scripts) for letter in word) for word in found if any(map(str.isalpha, word))), (
+            code
+        )
+    for code, share in (("zh", 0.0), ("zhtrad", 1.0), ("yue", 1.0)):
+        if code in words:
+            assert share_of_traditional("".join(words[code])) == pytest.approx(share, abs=0.05)
+
+
+def test_both_kinds_of_chinese_are_known(table: dict[str, Language], shared_data: Path) -> None:
+    """MUSE's Chinese, Traditional for the most part, serves the one as well as the other."""
+    languages = {code: table[code] for code in ("en", "zh", "zhtrad")}
+    words = defaultdict(set)
+    links_of = read_links(
+        dictionary(reader="muse", path="muse"), languages=languages, data=shared_data, manifest=Manifest("lexicon", {})
+    )
+    for links in links_of:
+        words[links.target].update(links.targets)
+    for code in ("zh", "zhtrad"):
+        file = shared_data / "flores101" / "devtest" / f"{table[code].codes['flores101']}.devtest"
+        sentences = segment(file.read_text(encoding="utf-8").lower().splitlines()[:200], table[code])
+        tokens = [token for sentence in sentences for token in sentence if any(map(str.isalpha, token))]
+        # Of all words, names among them, and those that jieba joins.
+        assert sum(token in words[code] for token in tokens) > 0.4 * len(tokens)
+
+
 @pytest.mark.slow
-def test_all_of_muse(shared_data: Path, tmp_path: Path) -> None:
-    codes = {code for file in (shared_data / "muse").iterdir() for code in file.name.split(".")[0].split("-")}
-    start = time.monotonic()
-    manifest, lexicon = build(tmp_path, {"reader": "muse", "path": "muse"}, spoken(*codes), shared_data)
-    assert time.monotonic() - start < 60
+def test_all_of_muse(table: dict[str, Language], shared_data: Path, tmp_path: Path) -> None:
+    manifest, lexicon = build(tmp_path, {"reader": "muse", "path": "muse"}, table, shared_data)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000
-    assert manifest.counts["files"] == 49 and len(lexicon.languages) == 45
+    # The one Chinese of the files is two of ours.
+    assert manifest.counts["files"] == 49 and len(lexicon.languages) == 46
     assert manifest.counts["lines"] == sum(
         gzip.decompress(file.read_bytes()).count(b"\n") for file in (shared_data / "muse").iterdir()
     )
-    start = time.monotonic()
-    translations = Lexicon.open(tmp_path / "lexicon").translations("dog", "en")
-    assert time.monotonic() - start < 0.2
-    assert len(translations) == 44
+    translations = lexicon.translations("dog", "en")
+    assert len(translations) == 45
     assert "hund" in translations["de"] and "chien" in translations["fr"] and "狗" in translations["zh"]
     assert "dog" in lexicon.translations("собака", "ru")["en"]

@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lingualift import locks
 from lingualift.errors import LingualiftError
-from lingualift.locks import folder_lock
+from lingualift.locks import HeldError, folder_lock
 
 _HOLDER = """
 import sys, time
@@ -31,6 +32,11 @@ def _holder(folder: Path, seconds: float) -> subprocess.Popen:
     return process
 
 
+def _owner(folder: Path) -> int:
+    """The process that a lock names."""
+    return json.loads(Path(f"{folder}.lock").read_text())["pid"]
+
+
 def _write(folder: Path, *, age: float = 0.0, **owner) -> Path:
     path = Path(f"{folder}.lock")
     owner = {"host": "elsewhere", "pid": 1, "started": 0.0, "since": "then", "token": "theirs", **owner}
@@ -42,7 +48,7 @@ def _write(folder: Path, *, age: float = 0.0, **owner) -> Path:
 def test_a_lock_is_gone_behind_its_owner_also_after_an_error(tmp_path: Path) -> None:
     with folder_lock(tmp_path / "state") as waited:
         assert not waited
-        assert json.loads((tmp_path / "state.lock").read_text())["pid"] == os.getpid()
+        assert _owner(tmp_path / "state") == os.getpid()
     with pytest.raises(ZeroDivisionError), folder_lock(tmp_path / "state"):
         _ = 1 / 0
     assert not list(tmp_path.iterdir())
@@ -81,7 +87,8 @@ def test_a_process_of_the_same_number_is_not_the_owner(tmp_path: Path, off: floa
     _write(tmp_path / "state", host=socket.gethostname(), pid=os.getpid(), started=started)
     if off:
         with folder_lock(tmp_path / "state", patience=0):
-            pass
+            owner = json.loads((tmp_path / "state.lock").read_text())
+        assert (owner["pid"], owner["started"]) == (os.getpid(), psutil.Process().create_time())
     else:
         with pytest.raises(LingualiftError, match="being worked on"):
             folder_lock(tmp_path / "state", patience=0).__enter__()
@@ -92,7 +99,32 @@ def test_an_owner_elsewhere_is_dead_when_it_gives_no_sign_of_life(tmp_path: Path
     with pytest.raises(LingualiftError, match="process 1 on elsewhere, since then"):
         folder_lock(tmp_path / "state", patience=0, stale=200).__enter__()
     with folder_lock(tmp_path / "state", patience=0, stale=50):
+        assert _owner(tmp_path / "state") == os.getpid()
+
+
+def test_an_owner_in_another_container_is_not_dead_for_want_of_its_process(tmp_path: Path, monkeypatch) -> None:
+    """Of two containers of one name each has its own numbers of processes: only signs of life say anything."""
+    _write(tmp_path / "state", age=100, host=socket.gethostname(), processes="boot pid:[2]", pid=2**22 + 1)
+    with pytest.raises(HeldError):
+        folder_lock(tmp_path / "state", patience=0, stale=200).__enter__()
+    with folder_lock(tmp_path / "state", patience=0, stale=50):
         pass
+    # Among the same processes there is no need to wait for those.
+    monkeypatch.setattr(locks, "_processes", lambda: "boot pid:[2]")
+    _write(tmp_path / "state", age=100, host=socket.gethostname(), processes="boot pid:[2]", pid=2**22 + 1)
+    with folder_lock(tmp_path / "state", patience=0, stale=200) as waited:
+        assert not waited
+
+
+def test_the_patience_may_depend_on_the_owner_and_its_job(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    asked = []
+    other = folder_lock(tmp_path / "state", patience=lambda owner: asked.append(owner) or 0.05)
+    said = r"by job 17, process \d+ on .*end it, `scancel 17`"
+    with folder_lock(tmp_path / "state"), pytest.raises(HeldError, match=said) as caught:
+        other.__enter__()
+    assert [owner["job"] for owner in asked] == ["17"]
+    assert caught.value.owner == asked[0]
 
 
 def test_the_owner_gives_signs_of_life(tmp_path: Path) -> None:
@@ -160,7 +192,8 @@ def test_an_owner_whose_lock_says_nothing_goes_on(tmp_path: Path, content: str |
 def test_a_broken_lock_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "state.lock").write_text("")
     with folder_lock(tmp_path / "state", patience=0):
-        pass
+        assert _owner(tmp_path / "state") == os.getpid()
+    assert not list(tmp_path.iterdir())
 
 
 _TURN = """

@@ -133,7 +133,7 @@ def test_the_two_sides_of_split_text_stand_apart():
 
 @pytest.mark.parametrize(
     ("sample", "taken"),
-    [(None, 1000), (1, 1000), (0.25, 250), (0.0004, 0), (2, 2), (300, 300), (5000, 1000)],
+    [(None, 1000), (1.0, 1000), (1, 1), (0.25, 250), (0.0004, 0), (2, 2), (300, 300), (5000, 1000)],
 )
 def test_sample_is_a_share_or_a_number(sample, taken):
     tables = {"english": [table("en", rows=1000)], "other": [table("de", rows=1)]}
@@ -157,9 +157,56 @@ def test_a_sample_is_random_and_comes_before_the_repeats():
     assert stats.kstest(chosen / 10_000, "uniform").pvalue > 1e-3
 
 
-def test_a_number_of_lines_is_whole():
-    with pytest.raises(ValidationError, match=r"a whole number of lines, found 2\.5"):
-        Mixture.model_validate({"components": [{"corpus": "a", "sample": 2.5}]})
+@pytest.mark.parametrize("sample", [2.5, 0, 0.0, -1, "all"])
+def test_what_is_neither_a_share_nor_a_number(sample):
+    with pytest.raises(ValidationError, match="sample"):
+        Mixture.model_validate({"components": [{"corpus": "a", "sample": sample}]})
+
+
+def of_which_good(*good, rows=10):
+    """A multi-way table, and which of its rows have both English and German."""
+    it = table("en", "de", "fr", rows=rows)
+    it["pairs"] = {"en-de": len(good), "en-fr": rows, "de-fr": len(good)}
+    return it, np.isin(np.arange(rows), good)
+
+
+@pytest.mark.parametrize(
+    ("sample", "take", "is_good"), [(None, 10, False), (0.5, 5, False), (1, 1, True), (2, 2, True), (5, 3, True)]
+)
+def test_a_number_is_of_good_rows_and_a_share_of_all(sample, take, is_good):
+    it, good = of_which_good(1, 4, 8)
+    plan = planned(
+        {"captions": [it]}, {"corpus": "captions", "sample": sample}, languages=("en", "de"), small_pairs=None
+    )
+    assert [(stream.take, stream.good) for stream in plan.streams] == [(take, is_good)]
+    if is_good:
+        chosen = plan.choose(0, good)
+        assert len(set(chosen.tolist())) == take and set(chosen.tolist()) <= {1, 4, 8}
+        assert np.array_equal(plan.rows(0, np.arange(take), chosen)[0], chosen)
+
+
+def test_good_rows_are_taken_in_the_order_of_all():
+    """Where none is bad, and where no bad one comes up, it is the draw of a whole table."""
+    tables = [of_which_good(*range(100_000), rows=100_000)[0], of_which_good(*range(99_998), rows=100_000)[0]]
+    whole, most = (
+        planned({"captions": [it]}, {"corpus": "captions", "sample": 70_000}, languages=("en", "de"), small_pairs=None)
+        for it in tables
+    )
+    assert (whole.streams[0].good, most.streams[0].good) == (False, True)
+    drawn = whole.rows(0, np.arange(70_000))[0]
+    # More than are drawn at once.
+    assert np.array_equal(whole.choose(0, np.ones(100_000, bool)), drawn)
+    good = np.ones(100_000, bool)
+    good[drawn[69_999]] = good[drawn[3]] = False
+    chosen = most.choose(0, good)
+    assert np.array_equal(chosen[:3], drawn[:3]) and np.array_equal(chosen[3:69_998], drawn[4:69_999])
+    assert len(set(chosen.tolist())) == 70_000
+    # Of the good rows each is as likely as any other.
+    it, good = of_which_good(*range(0, 100_000, 10), rows=100_000)
+    some = planned({"captions": [it]}, {"corpus": "captions", "sample": 1000}, languages=("en", "de"))
+    chosen = some.choose(0, good)
+    assert len(set(chosen.tolist())) == 1000 and not (chosen % 10).any()
+    assert stats.kstest(chosen / 100_000, "uniform").pvalue > 1e-3
 
 
 def test_what_is_learnt():

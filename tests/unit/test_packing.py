@@ -6,18 +6,22 @@ import subprocess
 import sys
 import textwrap
 import time
-from itertools import chain
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from killing import Fuse
 from making import byte_tokenizer, reader_of, write_corpus
 
+from lingualift import packing
 from lingualift.configuration.mixtures import Mixture
 from lingualift.entries import Entries
-from lingualift.files import read_json
+from lingualift.files import read_json, write_json
 from lingualift.packing import TokenisedEntries, concatenate, opening, pack_mixture, pack_whole, token_counts, tokenise
 
 EOS, BOS = 0, 1
@@ -212,11 +216,11 @@ def corpora(tmp_path_factory):
     }
 
 
-def pack(corpora, folder, *, tokenizer, block=32, workers=1, entries_a_shard=10**6, seed=1, **settings):
+def pack(corpora, folder, *, tokenizer, block=32, workers=1, entries_a_shard=10**6, seed=1, version=1, **settings):
     components = [{"corpus": "english"}, {"corpus": "pairs"}, {"corpus": "tasks"}]
     mixture = Mixture.model_validate({"components": components, "block": block, "loss": "response", **settings})
     reader = reader_of(mixture, corpora, seed=seed)
-    options = {"out": folder / "packed", "work": folder / "work", "workers": workers}
+    options = {"out": folder / "packed", "work": folder / "work", "workers": workers, "version": version}
     manifest = pack_mixture(reader, tokenizer, mixture, **options, entries_a_shard=entries_a_shard)
     return manifest, reader
 
@@ -226,9 +230,9 @@ def shards(folder):
     return {path.name: path.read_bytes() for path in sorted((folder / "packed").glob("*.npy"))}
 
 
-@pytest.mark.parametrize("packing", ["concatenate", "whole"])
-def test_a_packed_mixture(tmp_path, corpora, tokenizer, packing):
-    manifest, reader = pack(corpora, tmp_path, tokenizer=tokenizer, packing=packing)
+@pytest.mark.parametrize("how", ["concatenate", "whole"])
+def test_a_packed_mixture(tmp_path, corpora, tokenizer, how):
+    manifest, reader = pack(corpora, tmp_path, tokenizer=tokenizer, packing=how)
     tokens = np.load(tmp_path / "packed" / "tokens-00000.npy")
     learnt = np.unpackbits(np.load(tmp_path / "packed" / "learnt-00000.npy"), axis=1, count=32).astype(bool)
     assert tokens.dtype == np.uint16
@@ -239,7 +243,7 @@ def test_a_packed_mixture(tmp_path, corpora, tokenizer, packing):
     assert manifest.counts["tokens"] == len(expected)
     # Everything but the prompts of 99 instructions, "say it>".
     assert manifest.counts["learnt_tokens"] == learnt.sum() == len(expected) - 99 * 7
-    if packing == "concatenate":
+    if how == "concatenate":
         assert tokens.ravel()[: len(expected)].tolist() == expected
         assert (tokens.ravel()[len(expected) :] == EOS).all()
     else:
@@ -285,21 +289,53 @@ def test_concatenate_is_run_clms_group_texts(tmp_path, corpora, tokenizer):
     assert np.array_equal(ours[: len(theirs)], theirs)
 
 
-@pytest.mark.parametrize("packing", ["concatenate", "whole"])
-def test_shards_do_not_depend_on_workers_or_kills(tmp_path, corpora, tokenizer, packing):
-    options = {"tokenizer": tokenizer, "packing": packing, "entries_a_shard": 150}
+@pytest.mark.parametrize("how", ["concatenate", "whole"])
+def test_shards_do_not_depend_on_workers_or_kills(tmp_path, corpora, tokenizer, monkeypatch, how):
+    options = {"tokenizer": tokenizer, "packing": how, "entries_a_shard": 150}
     pack(corpora, tmp_path / "one", **options)
     expected = shards(tmp_path / "one")
     assert len(expected) == 2 * 12
     pack(corpora, tmp_path / "three", workers=3, **options)
     assert shards(tmp_path / "three") == expected
 
+    begun = count()
+
+    def killed_at_its_third(*given):
+        if next(begun) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return tokenise(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "tokenise", killed_at_its_third)
+        with pytest.raises(BrokenProcessPool):
+            pack(corpora, tmp_path / "killed", workers=2, **options)
+    # Each of two workers has two at most.
+    assert 2 <= len(list((tmp_path / "killed/work").glob("counts-*.json"))) <= 4
+    assert not (tmp_path / "killed/packed").exists()
+    pack(corpora, tmp_path / "killed", workers=2, **options)
+    assert shards(tmp_path / "killed") == expected
+
+
+def test_killed_at_each_thing_that_it_writes(tmp_path, corpora, tokenizer, monkeypatch):
+    options = {"tokenizer": tokenizer, "entries_a_shard": 900}
+    pack(corpora, tmp_path / "unbroken", **options)
+    fuse = Fuse(monkeypatch)
+    for name in ("tokenise", "atomic_path", "write_json", "link_or_copy", "remove"):
+        fuse.lay(packing, name)
+    for after in count():
+        folder = tmp_path / str(after)
+        if not fuse.kills(partial(pack, corpora, folder, **options), after=after):
+            break
+        pack(corpora, folder, **options)
+        assert shards(folder) == shards(tmp_path / "unbroken")
+        assert not (folder / "work").exists()
+    # Each of two shards: tokenised, two files, its counts. Then the folder, four links, the state.
+    assert after == 2 * 4 + 1 + 4 + 1
+
 
 def test_what_a_killed_job_left_is_used_if_it_is_whole(tmp_path, corpora, tokenizer, monkeypatch):
-    import lingualift.packing
-
     options = {"tokenizer": tokenizer, "entries_a_shard": 150}
-    monkeypatch.setattr(lingualift.packing, "remove", lambda path: None)
+    monkeypatch.setattr(packing, "remove", lambda path: None)
     pack(corpora, tmp_path, **options)
     expected = shards(tmp_path)
     work = tmp_path / "work"
@@ -315,15 +351,13 @@ def test_what_a_killed_job_left_is_used_if_it_is_whole(tmp_path, corpora, tokeni
 
 def test_what_other_settings_left_is_not_used(tmp_path, tokenizer, monkeypatch):
     """The same number of entries, other text: as when the rate of an augmentation changes."""
-    import lingualift.packing
-
-    monkeypatch.setattr(lingualift.packing, "remove", lambda path: None)
+    monkeypatch.setattr(packing, "remove", lambda path: None)
     mixture = Mixture.model_validate({"components": [{"corpus": "it"}], "block": 8})
     found = []
     for rate, text in ((0.3, "old words"), (0.5, "new words"), (0.3, "old words")):
         folder = write_corpus(tmp_path / f"corpus {len(found)}", {"en": {"en": [text] * 40}})
         manifest = read_json(folder / "manifest.json") | {"settings": {"rate": rate}}
-        (folder / "manifest.json").write_text(__import__("json").dumps(manifest))
+        write_json(manifest, folder / "manifest.json")
         reader = reader_of(mixture, {"it": folder})
         pack_mixture(reader, tokenizer, mixture, out=tmp_path / "packed", work=tmp_path / "work", entries_a_shard=9)
         found.append(tokenizer.decode(np.load(tmp_path / "packed" / "tokens-00000.npy").ravel().tolist()))
@@ -335,9 +369,7 @@ def test_what_other_settings_left_is_not_used(tmp_path, tokenizer, monkeypatch):
 
 def test_a_tokenizer_learnt_anew_is_another(tmp_path, corpora, monkeypatch):
     """As large as the one before, with other words."""
-    import lingualift.packing
-
-    monkeypatch.setattr(lingualift.packing, "remove", lambda path: None)
+    monkeypatch.setattr(packing, "remove", lambda path: None)
     first = byte_tokenizer(merges=[("t", "e")])
     second = byte_tokenizer(merges=[("e", "n")])
     assert len(first) == len(second)
@@ -345,6 +377,19 @@ def test_a_tokenizer_learnt_anew_is_another(tmp_path, corpora, monkeypatch):
     pack(corpora, tmp_path, tokenizer=second, entries_a_shard=500)
     pack(corpora, tmp_path / "fresh", tokenizer=second, entries_a_shard=500)
     assert shards(tmp_path) == shards(tmp_path / "fresh")
+
+
+def test_what_another_version_packed_is_packed_again(tmp_path, corpora, tokenizer, monkeypatch):
+    made = []
+    monkeypatch.setattr(packing, "remove", lambda path: None)
+    monkeypatch.setattr(packing, "tokenise", lambda *given: made.append(1) or tokenise(*given))
+    for version, num_made in ((1, 4), (1, 0), (2, 4), (2, 0), (1, 4)):
+        made.clear()
+        pack(corpora, tmp_path, tokenizer=tokenizer, entries_a_shard=500, version=version)
+        assert len(made) == num_made
+        # A training goes by the manifest; that of the first version names none, as it always did.
+        settings = read_json(tmp_path / "packed/manifest.json")["settings"]
+        assert settings.get("version") == (None if version == 1 else version)
 
 
 _PACK = """

@@ -11,6 +11,8 @@ from making import write_corpus
 from lingualift import scoring
 from lingualift.errors import LingualiftError
 from lingualift.pivots import PivotTranslation, read_legs
+from lingualift.scoring import benchmark_sources
+from lingualift.translation import translate_directions
 
 # Rows 0 and 1 are alike in German; row 2 lacks French, row 3 English.
 TEXTS = {
@@ -54,8 +56,8 @@ def pivoting(benchmark: Path, translator: Tags, *, limit: int | None = None) -> 
 
 def through(tmp_path: Path, benchmark: Path, translator: Tags, *, directions=DIRECTIONS, limit=None) -> dict:
     it, legs, out = pivoting(benchmark, translator, limit=limit), tmp_path / "legs", tmp_path / "out.jsonl"
-    it.translate_legs(DIRECTIONS, state=tmp_path / "state" / "legs", out=legs)
-    it.translate(read_legs([legs]), directions, state=tmp_path / "state" / "second", out=out)
+    it.translate_legs(DIRECTIONS, state=tmp_path / "state", out=legs)
+    it.translate(read_legs([legs]), directions, state=tmp_path / "state", out=out)
     return answers(out)
 
 
@@ -129,11 +131,11 @@ def test_legs_and_translations_are_found_again_however_they_are_shared_out(tmp_p
     it, found = pivoting(benchmark, again), {}
     for number, source in enumerate(("de", "fr")):
         of_source = [pair for pair in DIRECTIONS if pair[0] == source]
-        it.translate_legs(of_source, state=tmp_path / "state/legs", out=tmp_path / f"legs-{number}")
+        it.translate_legs(of_source, state=tmp_path / "state", out=tmp_path / f"legs-{number}")
     legs = read_legs([tmp_path / f"legs-{number}" for number in range(2)])
     for pair in DIRECTIONS:
         out = tmp_path / f"{pair}.jsonl"
-        it.translate(legs, [pair], state=tmp_path / "state/second", out=out)
+        it.translate(legs, [pair], state=tmp_path / "state", out=out)
         found |= answers(out)
     assert found == expected
     assert not again.asked
@@ -146,5 +148,33 @@ def test_a_changed_first_leg_is_translated_on_again(tmp_path, benchmark) -> None
     scoring._tables.cache_clear()
     again = Tags()
     assert through(tmp_path, benchmark, again)["fr-de"][0] == "en>de(fr>en(chat))"
-    # The French legs, and what is made of them.
-    assert {text[:5] for text in again.asked} == {"fr>en", "en>de"}
+    # The French leg, and what is made of it.
+    assert again.asked == {"fr>en(chat)": 1, "en>de(fr>en(chat))": 1}
+
+
+@pytest.mark.parametrize("direct_first", [True, False])
+def test_a_system_and_its_pivots_share_what_is_the_same_work(tmp_path, benchmark, direct_first) -> None:
+    """First legs are the system's own translations into the pivot language, second legs out of it its own out of it."""
+    state, asked = tmp_path / "state", Counter()
+
+    def direct() -> dict[str, list[str]]:
+        translator, out = Tags(), tmp_path / "direct.jsonl"
+        sources = benchmark_sources(benchmark, DIRECTIONS)
+        translate_directions(translator, sources, state=state, key="k", out=out)
+        asked.update(translator.asked)
+        return answers(out)
+
+    def pivot() -> dict[str, list[str]]:
+        translator = Tags()
+        found = through(tmp_path, benchmark, translator)
+        asked.update(translator.asked)
+        return found
+
+    first, second = (direct, pivot) if direct_first else (pivot, direct)
+    found = [first(), second()]
+    straight, pivoted = found if direct_first else found[::-1]
+    assert set(asked.values()) == {1}
+    assert straight["de-fr"] == ["de>fr(Hund)", "de>fr(Hund)", ""]
+    assert pivoted == through(tmp_path / "alone", benchmark, Tags())
+    for name in ("de-en", "en-fr"):
+        assert straight[name] == pivoted[name]

@@ -471,7 +471,7 @@ def test_the_family_of_a_translation_model_is_told_by_its_folder(data):
     it = data("models/opus/config.json", **{"systems/Auto": {"translator": "models/opus"}})
     settings = it.translation_settings("Auto", "test", 0)
     assert (settings["family"], settings["column"], settings["prompt"]) == ("marian", "tatoeba", None)
-    assert settings["names"]["de"] == "deu"
+    assert settings["names"]["de"] == "deu_Latn deu"
     before = data(**{"systems/Auto": {"translator": "models/none"}})
     assert before.translation_settings("Auto", "test", 0)["family"] is None
     assert list(before.missing_systems()["systems.Auto"][0].split("/")[-2:]) == ["models", "none"]

@@ -8,6 +8,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lingualift.configuration.corpora import LinesCorpus
 from lingualift.errors import InputError
+from lingualift.readers import read_table
 from lingualift.readers.batches import BATCH_ROWS, Batch, clean, good_pair_mask
 from lingualift.readers.lines import LineStream, read_in_step, read_lines, read_separated
 from lingualift.readers.records import read_json_records, read_parquet, read_saved_dataset, read_tmx
@@ -259,6 +262,27 @@ def test_json_lines(tmp_path):
     assert list(next(read_json_records([path], ["text"])).lines) == [1, 3, 5, 7]
 
 
+def test_fields_that_no_record_has_are_named(tmp_path):
+    records = [{"text": "a", "url": "x"}] * 11
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))
+    with pytest.raises(InputError, match="no text in the field 'content'; the record has: text, url") as caught:
+        list(read_json_records([path], ["content"]))
+    assert caught.value.line == 1
+    # Another field is there: what is missing is counted, language by language.
+    assert rows(read_json_records([path], ["text", "content"])) == [("a", None)] * 11
+    # As few as may be bad in any table.
+    few = write(tmp_path / "b.jsonl", "\n".join(map(json.dumps, records[:10])))
+    assert rows(read_json_records([few], ["content"])) == [(None,)] * 10
+
+
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / "text").mkdir()
+    corpus = LinesCorpus(reader="lines", path="text", language="en")
+    [source] = corpus.tables(["en"], {"en": SimpleNamespace(code="en", codes={})}, tmp_path)
+    with pytest.raises(InputError, match="text: is a folder, not a file: give `files`"):
+        read_table(corpus, source)
+
+
 def test_json_array(tmp_path):
     path = write(tmp_path / "a.json", json.dumps([{"translation": {"cs": "pes", "en": "dog"}}], indent=1))
     assert rows(read_json_records([path], ["translation.en", "translation.cs"])) == [("dog", "pes")]
@@ -340,6 +364,16 @@ def test_tmx(tmp_path):
     batches = list(read_tmx([path], ["en", "de"]))
     assert rows(batches) == [("A dog barks", "Ein Hund"), ("alone", None)]
     assert list(batches[0].lines) == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("asked", "written"), [("ti_ER", "ti-ER"), ("ti-ER", "TI_er"), ("zh-tw", "zh_TW"), ("ti", "ti_ET")]
+)
+def test_a_tmx_and_who_asks_may_spell_a_language_otherwise(tmp_path, asked, written):
+    path = write(tmp_path / "a.tmx", TMX.replace('"DE"', f'"{written}"'))
+    assert rows(read_tmx([path], ["en", asked])) == [("A dog barks", "Ein Hund"), ("alone", None)]
+    # Another region is another language.
+    assert rows(read_tmx([path], ["en", "ti_XX"])) == [("A dog barks", None), ("alone", None)]
 
 
 def test_broken_tmx_names_the_line(tmp_path):

@@ -1,27 +1,46 @@
 """Where nodes meet."""
 
 import os
+import shutil
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
+from lingualift import rendezvous
 from lingualift.errors import LingualiftError
-from lingualift.rendezvous import address_of, first_host, meeting_point
+from lingualift.rendezvous import address_of, hosts_of, interface_towards, meeting_point
 
 
 @pytest.mark.parametrize(
-    ("nodes", "first"),
+    ("nodes", "hosts"),
     [
         ("n1", "n1"),
-        ("n1,n2", "n1"),
-        ("n[1-2]", "n1"),
-        ("gpu[003-005,007]", "gpu003"),
-        ("a[7,9],b1", "a7"),
-        ("rack1-n[08-09]-ib", "rack1-n08-ib"),
-        ("n1.cluster.org,n2.cluster.org", "n1.cluster.org"),
+        ("n1,n2", "n1 n2"),
+        ("n[1-2]", "n1 n2"),
+        ("n[09-11]", "n09 n10 n11"),
+        ("gpu[003-005,007]", "gpu003 gpu004 gpu005 gpu007"),
+        ("a[7,9],b1", "a7 a9 b1"),
+        ("rack1-n[08-09]-ib", "rack1-n08-ib rack1-n09-ib"),
+        ("n1.cluster.org,n2.cluster.org", "n1.cluster.org n2.cluster.org"),
+        ("n[1-2]x[3-4],m", "n1x3 n1x4 n2x3 n2x4 m"),
     ],
 )
-def test_first_host(nodes: str, first: str) -> None:
-    assert first_host(nodes) == first
+@pytest.mark.parametrize("by_slurm", [True, False])
+def test_hosts_of_a_node_list(monkeypatch, by_slurm, nodes, hosts) -> None:
+    """With SLURM's own reading as reference, where that is there."""
+    if by_slurm and shutil.which("scontrol") is None:
+        pytest.skip("no scontrol")
+    if not by_slurm:
+        monkeypatch.setenv("PATH", "")
+    assert hosts_of(nodes) == hosts.split()
+
+
+@pytest.mark.parametrize("nodes", ["", "n[1-", "n[a]", "n1,,n2", "n 1"])
+def test_what_is_no_node_list(monkeypatch, nodes) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(LingualiftError, match="is not a SLURM node list"):
+        hosts_of(nodes)
 
 
 def test_one_node_meets_itself() -> None:
@@ -64,3 +83,29 @@ def test_a_name_that_only_slurm_knows(monkeypatch, tmp_path) -> None:
     assert address_of("localhost") == "localhost"
     scontrol.write_text("#!/bin/sh\nexit 1\n")
     assert address_of("no-such-node.invalid") == "no-such-node.invalid"
+
+
+def test_the_interface_towards_another_node(monkeypatch) -> None:
+    loopback = next(
+        name for name, found in psutil.net_if_addrs().items() if "127.0.0.1" in [it.address for it in found]
+    )
+    # All of 127.0.0.0/8 is the machine itself.
+    assert interface_towards("127.0.0.9") == loopback
+    assert interface_towards("no-such-node.invalid") is None
+    # Where the address that is sent from is that of no interface any more.
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"ib0": [SimpleNamespace(address="10.0.0.1")]})
+    assert interface_towards("127.0.0.9") is None
+
+
+def test_each_node_looks_towards_another_than_itself(monkeypatch) -> None:
+    """The own name of a Debian node is 127.0.1.1 to itself: the way there says nothing of that to the others."""
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "n[1-3]")
+    monkeypatch.delenv("SLURMD_NODENAME", raising=False)
+    monkeypatch.setattr(rendezvous, "address_of", lambda host: f"{host}.ib")
+    monkeypatch.setattr(rendezvous, "interface_towards", lambda address: f"to {address}")
+    found = []
+    for node in range(3):
+        monkeypatch.setenv("SLURM_NODEID", str(node))
+        found.append(meeting_point(3, "0" * 32).interface)
+    assert found == ["to n3.ib", "to n1.ib", "to n1.ib"]
+    assert meeting_point(1, "0" * 32).interface is None

@@ -14,12 +14,13 @@ import torch
 import transformers
 from transformers import AutoModelForSeq2SeqLM
 
-from lingualift.configuration.loading import read_yaml
+from lingualift.configuration.loading import load_run, read_yaml
 from lingualift.configuration.prompts import Prompt
-from lingualift.configuration.systems import TranslationModel
+from lingualift.configuration.systems import FAMILIES, TranslationModel
 from lingualift.errors import InputError, LingualiftError
 from lingualift.files import read_json, write_json
 from lingualift.languages import load_languages
+from lingualift.planning import Plan
 from lingualift.sequence_models import (
     DirectionTranslators,
     SequenceTranslator,
@@ -27,8 +28,10 @@ from lingualift.sequence_models import (
     detect_family,
     load_sequence_model,
     load_sequence_translator,
+    told_codes,
 )
 from lingualift.translation import translate_directions
+from lingualift.translators import open_system
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = {name: Prompt.model_validate(entry) for name, entry in read_yaml(ROOT / "config/prompts.yaml").items()}
@@ -144,7 +147,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "marian-many": lambda folder: _marian(folder, marks=[">>deu<<", ">>cmn<<"]),
 }
 KNOWN = {"m2m100": ("en", "de"), "nllb": ("eng_Latn", "deu_Latn"), "madlad": ("en", "de"), "aya": ("English", "German")}
-CODES = {"m2m100": "m2m100", "nllb": "nllb", "madlad": "madlad", "marian-many": "tatoeba"}
+CODES = {name: FAMILIES[name.partition("-")[0]].column for name in ("m2m100", "nllb", "madlad", "marian-many")}
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +158,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def _load(folder: Path, name: str, **changes: Any) -> SequenceTranslator:
     column = CODES.get(name, "")
-    names = codes_in(LANGUAGES, column) if column else {code: entry.name for code, entry in LANGUAGES.items()}
+    plain = {code: entry.name for code, entry in LANGUAGES.items()}
+    names = told_codes(LANGUAGES, list(LANGUAGES), name.partition("-")[0]) if column else plain
     translator = load_sequence_translator(
         system=TranslationModel.model_validate(
             {"translator": folder.name, "batch": 4, "max_new_tokens": 16, **changes}
@@ -279,8 +283,12 @@ def test_batches_hold_like_lengths_and_every_sentence(folders) -> None:
     [
         ("m2m100", ("en", "as"), r"no code for 'as': .* fill the column 'm2m100' of config/languages.tsv"),
         ("nllb", ("xx", "de"), r"no code for 'xx': .* the column 'nllb'"),
-        ("madlad", ("en", "fr"), r"\(madlad\) does not know 'fr', its code for 'fr' in column 'madlad'"),
-        ("marian-many", ("en", "fr"), r"\(marian\) does not know 'fra', its code for 'fr' in column 'tatoeba'"),
+        ("madlad", ("en", "fr"), r"\(madlad\) does not know 'fr', its code for 'fr' in column 'madlad_mt'"),
+        (
+            "marian-many",
+            ("en", "fr"),
+            r"\(marian\) does not know 'fra_Latn fra', its code for 'fr' in column 'tatoeba'",
+        ),
     ],
 )
 def test_a_language_that_the_model_lacks(folders, name, pair, message) -> None:
@@ -343,6 +351,101 @@ def test_a_broken_off_run_ends_as_an_unbroken_one(folders, tmp_path, monkeypatch
     assert run(tmp_path / "broken") == (expected, calls[call:])
     records = [json.loads(line) for line in expected.splitlines()]
     assert len({record["hypothesis"] for record in records}) > 3
+
+
+def _plan(languages: list[str], system: dict[str, Any], data: Path) -> Plan:
+    """A run with a test set in all directions, and a system with a table of it."""
+    configuration = {
+        "run": "pairs",
+        "data": str(data),
+        "languages": languages,
+        "systems": {"Opus": system},
+        "benchmarks": {"test": {"reader": "multiway", "path": "x", "files": "{language}", "directions": "all"}},
+        "tables": {"main": {"systems": ["Opus"], "benchmarks": ["test"], "metrics": ["chrf"]}},
+    }
+    return Plan(load_run(configuration, root=ROOT))
+
+
+def _pair(folders, tmp_path: Path, **settings: str) -> Path:
+    """A Marian of one pair, whose tokenizer says so."""
+    folder = shutil.copytree(folders["marian"], tmp_path / "opus")
+    file = folder / "tokenizer_config.json"
+    write_json({**read_json(file), **settings}, file)
+    return folder
+
+
+def test_a_marian_of_one_pair_needs_no_code(folders, tmp_path) -> None:
+    """Hausa has none of Tatoeba's."""
+    _pair(folders, tmp_path, source_lang="en", target_lang="ha")
+    assert "tatoeba" not in LANGUAGES["ha"].codes
+    plan = _plan(["en", "ha", "de"], {"translator": "opus", "family": "marian", "max_new_tokens": 16}, tmp_path)
+    # It translates into no other language, and from none.
+    assert plan.translated_directions("Opus", "test") == [("en", "ha")]
+    with open_system(plan.translation_settings("Opus", "test", 0), directions=[("en", "ha")]) as system:
+        [(_, questions, longest)] = system.translator.plan(SENTENCES[:3], "en", "ha")
+        assert system.translator.answer(questions, longest) == _by_hand(
+            tmp_path / "opus", "marian", SENTENCES[:3], longest
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "de-en de-ha en-de en-ha ha-de ha-en"),
+        ({"source_lang": "eng", "target_lang": "hau"}, "en-ha"),
+        ({"source_lang": "mul", "target_lang": "en"}, "de-en ha-en"),
+        ({"source_lang": "de", "target_lang": "gmq"}, "de-en de-ha"),
+        # Of a language that the run lacks.
+        ({"source_lang": "en", "target_lang": "fr"}, ""),
+    ],
+)
+def test_a_marian_of_one_pair_translates_what_its_tokenizer_says(folders, tmp_path, settings, expected) -> None:
+    _pair(folders, tmp_path, **settings)
+    plan = _plan(["en", "ha", "de"], {"translator": "opus"}, tmp_path)
+    assert sorted("-".join(pair) for pair in plan.translated_directions("Opus", "test")) == expected.split()
+
+
+def test_a_marian_of_many_languages_has_those_that_it_marks(tmp_path) -> None:
+    """By Tatoeba's codes or by ISO 639-3, with or without a script."""
+    _marian(tmp_path / "opus", marks=[">>deu<<", ">>hau<<", ">>fas<<", ">>cmn<<", ">>cmn_Hans<<", ">>cmn_Hant<<"])
+    languages = ["en", "de", "ha", "fa", "zh", "zhtrad", "fr"]
+    plan = _plan(languages, {"translator": "opus"}, tmp_path)
+    directions = plan.translated_directions("Opus", "test")
+    assert {target for _, target in directions} == {"de", "ha", "fa", "zh", "zhtrad"}
+    assert {source for source, _ in directions} == set(languages)
+    asked = {}
+    with open_system(plan.translation_settings("Opus", "test", 0), directions=directions) as system:
+        for target in ("de", "ha", "fa", "zh", "zhtrad"):
+            (_, questions, _), *_ = system.translator.plan(["a dog"], "en", target)
+            asked[target] = system.translator.tokenizer.convert_ids_to_tokens(questions[0].tokens[0])
+        with pytest.raises(LingualiftError, match=r"\(marian\) does not know 'fra_Latn fra'"):
+            next(system.translator.plan(["a dog"], "en", "fr"))
+    marks = {"de": "deu", "ha": "hau", "fa": "fas", "zh": "cmn_Hans", "zhtrad": "cmn_Hant"}
+    assert asked == {code: f">>{mark}<<" for code, mark in marks.items()}
+
+
+def test_a_mark_without_a_script_is_of_the_usual_one() -> None:
+    codes = told_codes(LANGUAGES, ["zh", "zhtrad", "ace", "ace_Arab", "ti_ER", "ar"], "marian")
+    assert codes == {
+        "zh": "cmn_Hans zho_Hans cmn zho",
+        "zhtrad": "cmn_Hant zho_Hant",
+        "ace": "ace_Latn ace",
+        "ace_Arab": "ace_Arab",
+        "ti_ER": "tir_Ethi tir",
+        "ar": "ara_Arab ara",
+    }
+    assert all(told_codes(LANGUAGES, list(LANGUAGES), "marian").values())
+
+
+def test_marians_directions_before_its_folder_is_there(tmp_path) -> None:
+    plan = _plan(["en", "ha"], {"translator": "opus", "family": "marian"}, tmp_path)
+    assert plan.translated_directions("Opus", "test") == [("en", "ha"), ("ha", "en")]
+
+
+def test_marian_by_codes_of_a_column(tmp_path) -> None:
+    _marian(tmp_path / "opus", marks=[">>de<<"])
+    plan = _plan(["en", "de", "ha"], {"translator": "opus", "codes": "m2m100"}, tmp_path)
+    assert plan.translated_directions("Opus", "test") == [("en", "de"), ("ha", "de")]
 
 
 def test_a_model_for_every_direction(folders, tmp_path) -> None:

@@ -13,9 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lingualift.errors import InputError, LingualiftError
-from lingualift.stores import HypothesisStore, RecordStore, ResultStore, merge_stores
+from lingualift.stores import RecordStore, ResultStore, TranslationStore
 
 TEXTS = ["Ein Hund.", "", "两只狗\u2028在跑", 'He said: ", "crc": "00000000"}', "a\nb\x00c", "ß" * 300]
+
+
+def hypotheses(path) -> RecordStore:
+    return RecordStore(path, ("hypothesis",))
 
 
 def record(direction: str, sentence: int, hypothesis: str = "x") -> dict:
@@ -23,7 +27,7 @@ def record(direction: str, sentence: int, hypothesis: str = "x") -> dict:
 
 
 def fill(path, records) -> bytes:
-    with HypothesisStore(path) as store:
+    with hypotheses(path) as store:
         store.append(records)
     return path.read_bytes()
 
@@ -31,7 +35,7 @@ def fill(path, records) -> bytes:
 def test_records_come_back_as_they_were(tmp_path):
     records = [record("en-de", number, text) for number, text in enumerate(TEXTS)]
     fill(tmp_path / "store.jsonl", records)
-    store = HypothesisStore(tmp_path / "store.jsonl")
+    store = hypotheses(tmp_path / "store.jsonl")
     assert list(store) == records
     assert len(store) == len(TEXTS)
     for line in (tmp_path / "store.jsonl").read_bytes().split(b"\n")[:-1]:
@@ -39,7 +43,7 @@ def test_records_come_back_as_they_were(tmp_path):
 
 
 def test_missing_and_membership(tmp_path):
-    with HypothesisStore(tmp_path / "store.jsonl") as store:
+    with hypotheses(tmp_path / "store.jsonl") as store:
         store.append([record("en-de", 3), record("en-de", 1)])
         assert store.missing("en-de", 5) == [0, 2, 4]
         assert store.missing("de-en", 2) == [0, 1]
@@ -50,10 +54,10 @@ def test_missing_and_membership(tmp_path):
 
 
 def test_the_first_record_of_a_key_stands(tmp_path):
-    with HypothesisStore(tmp_path / "store.jsonl") as store:
+    with hypotheses(tmp_path / "store.jsonl") as store:
         assert store.append([record("en-de", 0, "first"), record("en-de", 0, "second")]) == 1
         assert store.append([record("en-de", 0, "third")]) == 0
-    assert list(HypothesisStore(tmp_path / "store.jsonl")) == [record("en-de", 0, "first")]
+    assert list(hypotheses(tmp_path / "store.jsonl")) == [record("en-de", 0, "first")]
 
 
 def test_truncation_at_every_byte_of_the_last_record_loses_that_record_alone(tmp_path):
@@ -63,7 +67,7 @@ def test_truncation_at_every_byte_of_the_last_record_loses_that_record_alone(tmp
     last = len(whole[:-1].rpartition(b"\n")[0]) + 1
     for length in range(last, len(whole)):
         path.write_bytes(whole[:length])
-        with HypothesisStore(path) as store:
+        with hypotheses(path) as store:
             assert list(store) == records[:-1]
             assert store.missing("en-de", len(records)) == [len(records) - 1]
             store.append(records[-1:])
@@ -85,7 +89,7 @@ def test_a_broken_tail_never_reaches_back(tmp_path, texts, junk, cut):
     path.write_bytes(whole[:length] + junk)
     survivors = whole[:length].count(b"\n")
     # Junk that starts with the cut's own rest cannot be told from it.
-    store = HypothesisStore(path)
+    store = hypotheses(path)
     assert survivors <= len(store) <= survivors + (junk.startswith(b"\n"))
     with store:
         store.append(records)
@@ -99,7 +103,7 @@ def test_a_corrupt_line_in_the_middle_is_an_error_with_its_place(tmp_path):
     whole[whole.index(b"word", start)] = ord("W")
     path.write_bytes(whole)
     with pytest.raises(InputError, match=r"store\.jsonl:2: corrupt"):
-        HypothesisStore(path)
+        hypotheses(path)
 
 
 def test_all_after_the_corruption_corrupt_is_cut(tmp_path):
@@ -107,7 +111,7 @@ def test_all_after_the_corruption_corrupt_is_cut(tmp_path):
     whole = fill(path, [record("en-de", number, "word") for number in range(4)])
     first = whole.index(b"\n") + 1
     path.write_bytes(whole[:first] + b"\0" * 100 + b"\n" + whole[first:-5].replace(b"word", b"W"))
-    with HypothesisStore(path) as store:
+    with hypotheses(path) as store:
         assert len(store) == 1
         store.append([])
     assert path.read_bytes() == whole[:first]
@@ -117,19 +121,19 @@ def test_reading_changes_nothing(tmp_path):
     path = tmp_path / "store.jsonl"
     path.write_bytes(fill(path, [record("en-de", 0)]) + b'{"half')
     before = path.read_bytes()
-    list(HypothesisStore(path))
+    list(hypotheses(path))
     assert path.read_bytes() == before
 
 
 def test_a_second_writer_is_refused_until_the_first_has_closed(tmp_path):
-    first, second = (HypothesisStore(tmp_path / "store.jsonl") for _ in range(2))
+    first, second = (hypotheses(tmp_path / "store.jsonl") for _ in range(2))
     first.append([record("en-de", 0, "first")])
     with pytest.raises(LingualiftError, match="another process"):
         second.append([record("en-de", 1)])
     first.close()
     assert second.append([record("en-de", 0, "second"), record("en-de", 1)]) == 1
     second.close()
-    assert [line["hypothesis"] for line in HypothesisStore(tmp_path / "store.jsonl")] == ["first", "x"]
+    assert [line["hypothesis"] for line in hypotheses(tmp_path / "store.jsonl")] == ["first", "x"]
 
 
 def test_wrong_columns_write_nothing(tmp_path):
@@ -142,51 +146,16 @@ def test_wrong_columns_write_nothing(tmp_path):
     assert (tmp_path / "scores.jsonl").read_bytes() == b""
 
 
-def test_the_final_file_does_not_know_how_it_came_about(tmp_path):
-    directions, count = ["fr-de", "de-en", "en-fr"], 7
-    records = [
-        record(direction, number, f"{direction} {number}") for direction in directions for number in range(count)
-    ]
-    finals = []
-    for seed in range(4):
-        rng = random.Random(seed)
-        shuffled = rng.sample(records, len(records))
-        stores = [HypothesisStore(tmp_path / f"{seed}-{part}.jsonl") for part in range(1 + seed)]
-        for line in shuffled:
-            with rng.choice(stores) as store:
-                store.append([line])
-        merge_stores(stores, tmp_path / f"{seed}.out", rng.sample(directions, 3), count)
-        finals.append((tmp_path / f"{seed}.out").read_bytes())
-    expected = "".join(
-        json.dumps(record(direction, number, f"{direction} {number}")) + "\n"
-        for direction in sorted(directions)
-        for number in range(count)
-    )
-    assert finals == [expected.encode()] * 4
-
-
-def test_the_final_file_is_complete_or_not_there(tmp_path):
-    with HypothesisStore(tmp_path / "store.jsonl") as store:
-        store.append([record("en-de", 0), record("en-de", 2)])
-        with pytest.raises(LingualiftError, match="en-de, sentence 1: no record"):
-            merge_stores([store], tmp_path / "out.jsonl", ["en-de"], 3)
-    with HypothesisStore(tmp_path / "other.jsonl") as other:
-        other.append([record("en-de", 0, "y")])
-    with pytest.raises(LingualiftError, match="different records"):
-        merge_stores([store, other], tmp_path / "out.jsonl", ["en-de"], 1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.jsonl", "store.jsonl"]
-
-
 def _fill_slowly(path, seed: int) -> None:
     rng = random.Random(seed)
-    with HypothesisStore(path) as store:
+    with hypotheses(path) as store:
         for direction in ("en-de", "de-en"):
             while missing := store.missing(direction, 60):
                 batch = rng.sample(missing, min(len(missing), rng.randint(1, 7)))
                 store.append(record(direction, number, f"{direction} {number}" * 50) for number in batch)
 
 
-def test_killed_ten_times_the_final_file_is_the_same(tmp_path):
+def test_killed_ten_times_the_records_are_the_same(tmp_path):
     _fill_slowly(tmp_path / "unbroken.jsonl", 0)
     context = multiprocessing.get_context("fork")
     for seed in range(1, 11):
@@ -196,10 +165,58 @@ def test_killed_ten_times_the_final_file_is_the_same(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     _fill_slowly(tmp_path / "killed.jsonl", 99)
-    for name in ("unbroken", "killed"):
-        store = HypothesisStore(tmp_path / f"{name}.jsonl")
-        merge_stores([store], tmp_path / f"{name}.out", ["en-de", "de-en"], 60)
-    assert (tmp_path / "unbroken.out").read_bytes() == (tmp_path / "killed.out").read_bytes()
+    found = [
+        sorted(hypotheses(tmp_path / f"{name}.jsonl"), key=lambda it: (it["direction"], it["sentence"]))
+        for name in ("unbroken", "killed")
+    ]
+    assert len(found[0]) == 120 and found[0] == found[1]
+
+
+def test_a_translation_is_found_by_its_sentence(tmp_path):
+    path = tmp_path / "store.jsonl"
+    with TranslationStore(path, "en-de") as store:
+        plan, sentences = store.plan(["a dog", "a cat", TEXTS[2]])
+        assert sentences == ["a dog", "a cat", TEXTS[2]]
+        assert store.add(plan, [("a cat", "eine Katze"), (TEXTS[2], TEXTS[3])]) == 2
+        # The first of a sentence stands.
+        assert store.add(plan, [("a cat", "ein Kater"), ("a dog", "ein Hund")]) == 1
+        expected = {"a dog": "ein Hund", "a cat": "eine Katze", TEXTS[2]: TEXTS[3]}
+        assert store.find(["a bird", "a dog", TEXTS[2], "a cat"]) == expected
+    assert TranslationStore(path, "en-de").find(expected) == expected
+    assert [it["sentence"] for it in TranslationStore(path, "en-de")] == [0, 1, 2]
+
+
+def test_what_another_process_writes_meanwhile_is_not_read(tmp_path):
+    path = tmp_path / "store.jsonl"
+    whole = fill(path, [record("en-de", number) for number in range(3)])
+    end = hypotheses(path).end
+    assert end == len(whole)
+    # The beginning of a line, and then its rest and more, as a reader may see them.
+    path.write_bytes(whole + b'{"half\n' + whole)
+    with pytest.raises(InputError, match=r"store\.jsonl:4: corrupt"):
+        hypotheses(path)
+    store = RecordStore(path, ("hypothesis",), until=end)
+    assert list(store) == [record("en-de", number) for number in range(3)]
+    with pytest.raises(ValueError, match="for reading alone"):
+        store.append([record("en-de", 3)])
+    assert path.read_bytes() == whole + b'{"half\n' + whole
+    assert len(RecordStore(path, ("hypothesis",), until=0)) == 0
+
+
+def test_a_plan_that_was_broken_off_is_found_again_whatever_came_in_between(tmp_path):
+    path = tmp_path / "store.jsonl"
+    with TranslationStore(path, "en-de") as store:
+        first, _ = store.plan(list("abcd"))
+        store.add(first, [("a", "A"), ("b", "B")])
+    with TranslationStore(path, "en-de") as store:
+        # Others ask for some of it, in another order, and for more.
+        second, sentences = store.plan(list("cxa"))
+        assert second != first and sentences == ["c", "x"]
+        store.add(second, [("x", "X"), ("c", "C")])
+    store = TranslationStore(path, "en-de")
+    assert store.plan(list("abcd")) == (first, list("abcd"))
+    assert store.plan(list("cxa")) == (second, ["c", "x"])
+    assert store.plan(list("abcdy"))[1] == ["d", "y"]
 
 
 def test_a_result_is_found_on_its_own_basis_alone(tmp_path):

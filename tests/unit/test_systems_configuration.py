@@ -105,7 +105,7 @@ def test_folders_and_files_of_a_direction() -> None:
 
 def test_columns_and_prompts_of_families() -> None:
     plain, own = TranslationModel(translator="m"), TranslationModel(translator="m", codes="mc4", prompt="mine")
-    assert [plain.column(family) for family in FAMILIES] == ["m2m100", "nllb", "madlad", "", "tatoeba"]
+    assert [plain.column(family) for family in FAMILIES] == ["m2m100", "nllb", "madlad_mt", "", "tatoeba"]
     assert [plain.prompt_name(family) for family in FAMILIES] == ["", "", "madlad", "plain", ""]
     assert [own.column(family) for family in FAMILIES] == ["mc4"] * 5
     assert [own.prompt_name(family) for family in FAMILIES] == ["", "", "mine", "mine", ""]

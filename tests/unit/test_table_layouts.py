@@ -48,6 +48,53 @@ def test_benchmarks_have_a_row_for_each_group_of_directions():
     assert whole.frame[("A", "spbleu")].to_dict() == {("tico", "all"): 1, ("flores", "all"): 169 / 4}
 
 
+RESOURCE = {"en": "high", "de": "high", "fr": "high", "zu": "low"}
+
+
+def test_a_group_that_is_all_languages_is_printed_once(tmp_path):
+    """Into German and French alone: high-resource is all of them. The CSV keeps every group."""
+    scores = frame(*(rows(name, {"en-de": 10, "en-fr": 20, "de-en": 30, "zu-en": 4}) for name in "AB"))
+    entry = table(layout="centre", centre=["en"])
+    files = write_table(build_table(scores, entry, resource=RESOURCE), tmp_path / "t")
+    assert [line.rpartition(",")[0] for line in files[0].read_text().splitlines()[1:]] == [
+        "en→X,high,15.00",
+        "en→X,all,15.00",
+        "X→en,low,4.00",
+        "X→en,high,30.00",
+        "X→en,all,17.00",
+    ]
+    printed = [line.split("|")[1:4] for line in files[1].read_text().splitlines()[2:]]
+    assert [[cell.strip(" *") for cell in row] for row in printed] == [
+        ["en→X", "all", "15.00"],
+        ["X→en", "low", "4.00"],
+        ["X→en", "high", "30.00"],
+        ["X→en", "all", "17.00"],
+    ]
+    for text in (files[2].read_text(), files[3].read_text()):
+        assert text.count("15.00") == 2 and text.count("30.00") == 2
+
+
+def test_a_group_is_printed_that_only_averages_the_same():
+    """zu scores what German does: another language, another row."""
+    scores = frame(*(rows(name, {"en-de": 10, "en-zu": 10}) for name in "AB"))
+    built = build_table(scores, table(layout="centre", centre=["en"]), resource=RESOURCE)
+    assert built.printed() is built and len(built.frame) == 3
+
+
+def test_a_group_is_printed_that_the_paper_has_another_number_of(tmp_path):
+    scores = frame(*(rows(name, {"en-de": 10, "en-fr": 20, "de-en": 30, "zu-en": 4}) for name in "AB"))
+    paper = published(tmp_path, "# P\ndirection,resource,system,spbleu\nen→X,high,A,17\nen→X,all,A,12\n")
+    built = build_table(scores, table(layout="centre", centre=["en"]), resource=RESOURCE, published=paper)
+    assert ("en→X", "high") in built.printed().frame.index
+
+
+def test_a_group_may_stand_where_all_cannot():
+    """Of all X the systems share none; each group has one of them."""
+    scores = frame(rows("A", {"en-de": 10}), rows("B", {"en-zu": 2}))
+    built = build_table(scores, table(layout="centre", centre=["en"]), resource=RESOURCE)
+    assert list(built.printed().frame.index) == [("en→X", "low"), ("en→X", "high")]
+
+
 def test_off_target_tells_unknown_from_zero_and_from_not_looked_at(tmp_path):
     scores = frame(
         rows("A", {"zh-de": 3.0, "zh-ff": 7.0}, "R_source"),

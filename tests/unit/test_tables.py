@@ -206,6 +206,20 @@ def test_mistakes_in_scores(tmp_path):
         direction_table(frame(rows("S", {"en-de": 1.0})), systems=["Absent"], metrics=["spbleu"])
 
 
+@pytest.mark.parametrize("score", ["nan", "inf", "-inf", "much"])
+def test_a_score_that_is_no_number_names_its_line(tmp_path, score):
+    """Of the numbers around it none is made text, and an empty one is no mistake."""
+    path = tmp_path / "scores.csv"
+    write_scores(rows("S", {"en-de": 1.0, "en-fr": "", "de-fr": score, "fr-de": 2.0}), path)
+    with pytest.raises(InputError, match=rf"scores\.csv:4: {score} is no score: empty, or a finite number"):
+        read_scores([path])
+    write_scores(rows("S", {"en-de": 1.0, "en-fr": "", "fr-de": 2.0}), path)
+    write_scores(rows("T", {"en-de": ""}), tmp_path / "unknown.csv")
+    write_scores([], tmp_path / "none.csv")
+    scores = read_scores([path, tmp_path / "unknown.csv", tmp_path / "none.csv"])
+    assert scores["score"].fillna(-1.0).tolist() == [1.0, -1.0, 2.0, -1.0]
+
+
 def released(path, system: str) -> pd.DataFrame:
     return pd.DataFrame(published_scores(path, system=system, benchmark="flores101", metric="spbleu"))
 

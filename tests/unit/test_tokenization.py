@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
-from lingualift.tokenization import load_tokenizer, train_tokenizer
+from lingualift.tokenization import load_base_tokenizer, load_tokenizer, train_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +67,24 @@ def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({key: value for key, value in read_json(path).items() if not key.endswith("_token")}))
     with pytest.raises(LingualiftError, match="eos_token"):
         load_tokenizer(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("embeddings", "fits"), [(None, True), ({"vocab_size": 0}, True), ({"vocab_size": -1}, False)])
+@pytest.mark.parametrize("nested", [False, True])
+def test_each_token_has_an_embedding(tmp_path: Path, embeddings: dict | None, fits: bool, nested: bool) -> None:
+    """By the base's config.json, also that of its text part: as many as tokens, or one less."""
+    size = len(tiny.tokenizer(tmp_path / "base"))
+    if embeddings is not None:
+        config = {"vocab_size": size + embeddings["vocab_size"]}
+        (tmp_path / "base/config.json").write_text(json.dumps({"text_config": config} if nested else config))
+    if fits:
+        assert len(load_base_tokenizer(tmp_path / "base", model="llama")) == size
+        return
+    said = f"base: the tokenizer of this folder has {size} tokens, its embeddings {size - 1}: resize and save the base"
+    with pytest.raises(LingualiftError, match=said):
+        load_base_tokenizer(tmp_path / "base", model="llama")
+
+
+def test_a_missing_base_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LingualiftError, match=r"models\.llama: .*nowhere: no such folder"):
+        load_base_tokenizer(tmp_path / "nowhere", model="llama")

@@ -19,20 +19,13 @@ import tiny
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lingualift import callbacks, trainer, training
+from lingualift import arguments, callbacks, trainer, training
+from lingualift.arguments import training_arguments, uses_bfloat16, uses_liger
 from lingualift.blocks import IGNORED, PackedBlocks
 from lingualift.configuration.models import Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json
-from lingualift.training import (
-    LOG,
-    load_model,
-    scratch_model,
-    train,
-    training_arguments,
-    uses_bfloat16,
-    uses_liger,
-)
+from lingualift.training import LOG, load_model, scratch_model, train
 
 SEED = 3
 
@@ -55,7 +48,7 @@ def blocks(tmp_path_factory: pytest.TempPathFactory, tokenizer) -> Path:
     return tiny.text_blocks(tmp_path_factory.mktemp("blocks") / "packed", tokenizer, tiny.sentences(120, seed=5))
 
 
-def _train(folder: Path, blocks: Path, tokenizer, **recipe) -> tuple[Path, list[dict]]:
+def _train(folder: Path, blocks: Path, tokenizer, *, version: int = 1, **recipe) -> tuple[Path, list[dict]]:
     """Train in ``folder``; the model folder, and what was logged."""
     train(
         blocks=blocks,
@@ -66,6 +59,7 @@ def _train(folder: Path, blocks: Path, tokenizer, **recipe) -> tuple[Path, list[
         seed=SEED,
         scratch=tiny.scratch(),
         settings={"model": "small", "stage": "pretrain", "mixture": "toy", "languages": ["en"]},
+        version=version,
     )
     return folder / "model", _log(folder / "model")
 
@@ -297,7 +291,8 @@ def test_a_model_whose_job_is_killed_at_its_very_end_is_not_trained_again(
 
 def test_a_finished_model_is_of_its_settings_version_and_bytes_alone(tmp_path, tokenizer, blocks, monkeypatch) -> None:
     settings = {"max_steps": 3}
-    _train(tmp_path, blocks, tokenizer, **settings)
+    model, _ = _train(tmp_path, blocks, tokenizer, **settings)
+    assert read_json(model / "manifest.json")["version"] == 1
 
     def trains(**more) -> bool:
         with monkeypatch.context() as patch:
@@ -312,9 +307,8 @@ def test_a_finished_model_is_of_its_settings_version_and_bytes_alone(tmp_path, t
     # How it is run makes no other model.
     assert not trains(log_every=2)
     assert trains(learning_rate=1e-3)
-    with monkeypatch.context() as patch:
-        patch.setitem(training.STAGE_VERSIONS, "train_model", 9)
-        assert trains()
+    assert trains(version=9)
+    assert not trains()
     (kept,) = (tmp_path / "state").glob("*/model-1/model.safetensors")
     content = kept.read_bytes()
     kept.write_bytes(content[:-1])
@@ -426,7 +420,7 @@ def test_a_missing_model_is_named_with_its_key(tmp_path, tokenizer, blocks) -> N
 
 
 def test_waiting_for_data_is_reading_it_not_copying_it_to_a_device(tmp_path, tokenizer, blocks, monkeypatch) -> None:
-    """A clock by hand: a block takes 1 s, a batch of 4 is put together in 2 s and copied in 100 s, a step takes 50 s."""
+    """A clock by hand: a batch of 4 blocks is read in 6 s and copied in 100 s, a step takes 50 s."""
     clock = SimpleNamespace(now=0.0)
 
     def taking(seconds: float, function):
@@ -438,8 +432,7 @@ def test_waiting_for_data_is_reading_it_not_copying_it_to_a_device(tmp_path, tok
 
     for module in (trainer, callbacks):
         monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
-    monkeypatch.setattr(PackedBlocks, "__getitem__", taking(1, PackedBlocks.__getitem__))
-    monkeypatch.setattr(trainer, "collate", taking(2, trainer.collate))
+    monkeypatch.setattr(PackedBlocks, "batch_of", taking(6, PackedBlocks.batch_of))
     monkeypatch.setattr(accelerate.data_loader, "send_to_device", taking(100, accelerate.data_loader.send_to_device))
     monkeypatch.setattr(trainer.BlockTrainer, "compute_loss", taking(50, trainer.BlockTrainer.compute_loss))
     _, log = _train(tmp_path, blocks, tokenizer, max_steps=6, log_every=5)
@@ -471,11 +464,11 @@ def test_kernels_that_are_not_installed_are_named(monkeypatch) -> None:
     assert not uses_liger(tiny.recipe(liger=True))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert not uses_liger(tiny.recipe())
-    monkeypatch.setattr(training, "is_liger_kernel_available", lambda: False)
+    monkeypatch.setattr(arguments, "is_liger_kernel_available", lambda: False)
     with pytest.raises(LingualiftError, match=r"not installed: .* --no-deps --requirement envs/gpu\.txt"):
         uses_liger(tiny.recipe(liger=True))
     assert (Path(__file__).parents[2] / "envs/gpu.txt").read_text().splitlines()[-1].startswith("liger-kernel==")
-    monkeypatch.setattr(training, "is_liger_kernel_available", lambda: True)
+    monkeypatch.setattr(arguments, "is_liger_kernel_available", lambda: True)
     assert uses_liger(tiny.recipe(liger=True))
 
 

@@ -64,6 +64,14 @@ A_NODE = {"slurm_extra": "--open-mode=append --ntasks-per-node=1"}
         ),
         (TWO, True, {"gres": "gpu:a100:4"}, BY_SRUN | A_NODE | {"tasks_per_gpu": 0}),
         (TWO, False, {}, BY_SRUN | A_NODE | {"gpu": 0}),
+        # The profile's word goes before the recipe's; its values come as they are written.
+        (
+            ONE,
+            True,
+            {"nodes": "2", "devices": "8", "gpu_model": "a100"},
+            BY_SRUN | {"slurm_extra": f"{A_NODE['slurm_extra']} --gpus-per-node=a100:8", "gpu": 16, "tasks_per_gpu": 0},
+        ),
+        (TWO, True, {"nodes": 1}, APPEND | {"gpu": 4}),
     ],
 )
 def test_what_slurm_is_asked_for(recipe, gpus, given, asked) -> None:
@@ -103,6 +111,37 @@ def test_a_type_of_gpus_and_no_gpus_is_a_mistake() -> None:
     plan, model = _plan()
     with pytest.raises(LingualiftError, match=r"gpu_model \(a100\) in the profile and no GPUs: `resources: \[gpu=8\]`"):
         plan.training_resources(model, gpus=False, given={"gpu_model": "a100"})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"devices": "5"}, r"base: 2 node\(s\) with 5 device\(s\) by the profile: batch \(64\) is not a multiple"),
+        ({"nodes": "two"}, r"train_model: nodes \(two\) in the profile is not a whole number"),
+        ({"devices": -1}, r"devices \(-1\)"),
+        ({"devices": 0}, "greater than 0"),
+    ],
+)
+def test_nodes_and_devices_of_a_profile_go_with_the_recipe(given, said) -> None:
+    plan, model = _plan(**TWO)
+    assert plan.spread(model) == (2, 4)
+    assert plan.spread(model, given={"nodes": "1", "devices": "8", "mem_mb": "9"}) == (1, 8)
+    with pytest.raises(LingualiftError, match=said):
+        plan.check_spread(model, gpus=0, given=given)
+
+
+def test_fewer_gpus_than_a_training_takes_are_a_mistake() -> None:
+    """Snakemake gives a job no more than there are, and SLURM would be asked for less than the ranks need."""
+    plan, model = _plan(**TWO)
+    plan.check_spread(model, gpus=8)
+    # None at all: processes on CPU. What is asked for as `gres` is not counted.
+    plan.check_spread(model, gpus=0)
+    plan.check_spread(model, gpus=1, given={"gres": "gpu:4"})
+    plan.check_spread(model, gpus=2, given={"nodes": "1", "devices": "2"})
+    with pytest.raises(
+        LingualiftError, match=r"8 GPUs \(nodes 2 x devices 4\), the run may hold 7: `resources: \[gpu=8\]`"
+    ):
+        plan.check_spread(model, gpus=7)
 
 
 def test_the_plugin_lets_a_training_append_to_its_output() -> None:
@@ -157,12 +196,13 @@ def test_how_a_training_is_run_reaches_it(monkeypatch: pytest.MonkeyPatch) -> No
     plan = Plan(load_run(raw, root=ROOT))
     script, started = _script(), []
     monkeypatch.setattr(script, "launch", lambda job, **_: started.append(job))
-    given = {"settings": plan.model_settings(model), "blocks": "", "folder": "", "state": "", "seed": 1, "version": 1}
+    given = {"settings": plan.model_settings(model), "blocks": "", "folder": "", "state": "", "seed": 1, "version": 7}
     script.main(**given, nodes=3, devices=1, config=raw)
     recipe = Recipe.model_validate({**started[0].recipe, "batch": 63})
     # Nodes and devices are those of the job's resources.
     assert {key: getattr(recipe, key) for key in RUN} == {**RUN, "nodes": 3, "devices": 1}
     assert recipe.parallelism == "zero2"
+    assert started[0].version == 7
 
 
 def test_memory_grows_with_a_base_that_was_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import shutil
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -15,21 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from killing import Fuse
 
-from lingualift import stores
+from lingualift import translation
 from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.systems import CausalModel
+from lingualift.errors import LingualiftError
 from lingualift.files import write_json
 from lingualift.planning.systems import shard_of
-from lingualift.stores import HypothesisStore
+from lingualift.stores import RecordStore
 from lingualift.tokenization import load_tokenizer
-from lingualift.translation import Translator, model_key, translate_directions
+from lingualift.translation import LazyEngine, Translator, model_key, translate_directions
 
 NAMES = {"en": "English", "de": "German", "cs": "Czech"}
 PROMPT = Prompt(
     with_input="{instruction}\n{input}\n=", without_input="{instruction}\n=", translation="From {source} to {target}"
 )
 DIRECTIONS = [("en", "de"), ("de", "en"), ("cs", "en")]
-SENTENCES = {code: tiny.sentences(40, seed=number, words=1 + number * 3) for number, code in enumerate(NAMES)}
+SENTENCES = {code: tiny.sentences(40, seed=number, words=3 + number * 3) for number, code in enumerate(NAMES)}
 
 
 class Echo:
@@ -63,12 +65,18 @@ def _translate(
     directions=DIRECTIONS,
     names=NAMES,
     sentences=SENTENCES,
+    prompt=PROMPT,
+    batch=8,
 ) -> Path:
-    translator = Translator(engine, tokenizer, CausalModel(model="m", batch=8), PROMPT, names)
+    translator = Translator(engine, tokenizer, CausalModel(model="m", batch=batch), prompt, names)
     out = folder / "out.jsonl"
     sources = {pair: sentences[pair[0]] for pair in directions}
     translate_directions(translator, sources, state=folder / "state", key=key, out=out)
     return out
+
+
+def _asked(engine: Echo) -> int:
+    return sum(map(len, engine.calls))
 
 
 def test_every_sentence_once_in_order(tmp_path, tokenizer) -> None:
@@ -121,10 +129,12 @@ def test_a_store_of_another_key_is_not_used(tmp_path, tokenizer) -> None:
     with pytest.raises(KeyboardInterrupt):
         _translate(tmp_path, tokenizer, Echo(fail_at=5), key="old")
     engine = Echo()
-    _translate(tmp_path, tokenizer, engine, key="new")
-    assert sum(map(len, engine.calls)) == 40 * len(DIRECTIONS)
-    # What nobody goes on with does not stay.
-    assert len(list((tmp_path / "state").rglob("*.jsonl"))) == len(DIRECTIONS)
+    new = _translate(tmp_path, tokenizer, engine, key="new").read_bytes()
+    assert _asked(engine) == 40 * len(DIRECTIONS)
+    # What was made with the other stays, and is gone on with.
+    rest = Echo()
+    assert _translate(tmp_path, tokenizer, rest, key="old").read_bytes() == new
+    assert rest.calls == engine.calls[5:]
 
 
 def test_what_was_translated_is_found_again_however_directions_are_shared_out(tmp_path, tokenizer) -> None:
@@ -149,21 +159,25 @@ def test_what_was_translated_is_found_again_however_directions_are_shared_out(tm
 @pytest.mark.parametrize(
     ("names", "sentences", "again"),
     [
-        ({**NAMES, "fr": "French"}, SENTENCES, []),
-        ({**NAMES, "cs": "Bohemian"}, SENTENCES, ["cs-en"]),
-        (NAMES, {**SENTENCES, "de": [*SENTENCES["de"][:39], "ein Hund"]}, ["de-en"]),
-        (NAMES, {**SENTENCES, "de": SENTENCES["de"][:39]}, ["de-en"]),
+        ({**NAMES, "fr": "French"}, SENTENCES, 0),
+        ({**NAMES, "cs": "Bohemian"}, SENTENCES, 40),
+        (NAMES, {**SENTENCES, "de": [*SENTENCES["de"][:39], "ein Hund"]}, 1),
+        (NAMES, {**SENTENCES, "de": SENTENCES["de"][:39]}, 0),
+        (NAMES, {**SENTENCES, "de": [*SENTENCES["de"][20:], *SENTENCES["de"], "ein Hund", "ein Hund"]}, 1),
     ],
 )
 def test_only_what_a_change_concerns_is_translated_again(tmp_path, tokenizer, names, sentences, again) -> None:
+    def read(out: Path) -> dict[tuple[str, str], str]:
+        records = map(json.loads, out.read_text().splitlines())
+        return {(it["direction"], sentences[it["direction"][:2]][it["sentence"]]): it["hypothesis"] for it in records}
+
     _translate(tmp_path, tokenizer, Echo())
-    changed, expected = Echo(), Echo()
-    out = _translate(tmp_path, tokenizer, changed, names=names, sentences=sentences).read_bytes()
-    pairs = [pair for pair in DIRECTIONS if "-".join(pair) in again]
-    options = {"names": names, "sentences": sentences}
-    _translate(tmp_path / "part", tokenizer, expected, directions=pairs, **options)
-    assert changed.calls == expected.calls
-    assert out == _translate(tmp_path / "fresh", tokenizer, Echo(), **options).read_bytes()
+    engine = Echo()
+    found = read(_translate(tmp_path, tokenizer, engine, names=names, sentences=sentences))
+    assert _asked(engine) == again
+    fresh = read(_translate(tmp_path / "fresh", tokenizer, Echo(), names=names, sentences=sentences))
+    # Each sentence has the answer to its own question; the last token alone tells of its batch.
+    assert {key: text[:-1] for key, text in found.items()} == {key: text[:-1] for key, text in fresh.items()}
 
 
 def test_a_shard_of_more_directions_than_files_may_be_open(tmp_path, tokenizer) -> None:
@@ -212,20 +226,123 @@ def test_a_prompt_with_a_stop_its_own_special_tokens_or_a_chat() -> None:
     assert asked(chat=True) == (f"[user]{words}", ["Ein Hund."])
 
 
-def test_a_changed_prompt_or_decoding_is_another_store(tmp_path, tokenizer) -> None:
-    def store(prompt: Prompt, **decoding) -> str:
-        translator = Translator(Echo(fail_at=1), tokenizer, CausalModel(model="m", batch=8, **decoding), prompt, NAMES)
-        with pytest.raises(KeyboardInterrupt):
-            translate_directions(
-                translator, {("en", "de"): SENTENCES["en"]}, state=tmp_path, key=1, out=tmp_path / "out" / "o.jsonl"
-            )
-        (path,) = tmp_path.glob("en-de/*.jsonl")
-        return path.name
+def test_a_changed_prompt_or_decoding_is_another_store_and_the_former_stays(tmp_path, tokenizer) -> None:
+    def stores(prompt: Prompt, **decoding) -> set[Path]:
+        translator = Translator(Echo(), tokenizer, CausalModel(model="m", batch=8, **decoding), prompt, NAMES)
+        sources = {("en", "de"): SENTENCES["en"]}
+        translate_directions(translator, sources, state=tmp_path, key=1, out=tmp_path / "out" / "o.jsonl")
+        return set(tmp_path.glob("*/en-de.*.jsonl"))
 
     other = PROMPT.model_copy(update={"stop": ("x",)})
-    names = [store(PROMPT), store(PROMPT, beam=2), store(PROMPT, max_ratio=2), store(other)]
-    assert len(set(names)) == 4
-    assert store(PROMPT) == names[0]
+    found = [stores(PROMPT), stores(PROMPT, beam=2), stores(PROMPT, max_ratio=2), stores(other), stores(PROMPT)]
+    assert [len(paths) for paths in found] == [1, 2, 3, 4, 4]
+
+
+def test_going_back_to_a_former_prompt_or_limit_translates_nothing_again(tmp_path, tokenizer) -> None:
+    few = {code: texts[:10] for code, texts in SENTENCES.items()}
+    other = PROMPT.model_copy(update={"translation": "{source} into {target}"})
+    whole = _translate(tmp_path, tokenizer, Echo()).read_text().splitlines()
+
+    def again(**options) -> tuple[list[str], int]:
+        engine = Echo()
+        return _translate(tmp_path, tokenizer, engine, **options).read_text().splitlines(), _asked(engine)
+
+    assert again(sentences=few) == ([line for line in whole if json.loads(line)["sentence"] < 10], 0)
+    assert again() == (whole, 0)
+    assert again(prompt=other)[1] == 40 * len(DIRECTIONS)
+    assert again() == (whole, 0)
+
+
+def test_a_smaller_batch_goes_on_with_what_a_larger_one_has_left(tmp_path, tokenizer) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _translate(tmp_path, tokenizer, Echo(fail_at=7))
+    engine = Echo()
+    out = _translate(tmp_path, tokenizer, engine, batch=4)
+    # Five batches of the first direction and two of the second were done.
+    assert _asked(engine) == 40 * len(DIRECTIONS) - 7 * 8
+    assert max(map(len, engine.calls)) == 4 and len(out.read_text().splitlines()) == 40 * len(DIRECTIONS)
+
+
+def test_a_lower_limit_and_then_the_higher_one_leave_a_broken_off_run_as_it_was(tmp_path, tokenizer) -> None:
+    whole = Echo()
+    _translate(tmp_path / "whole", tokenizer, whole)
+    with pytest.raises(KeyboardInterrupt):
+        _translate(tmp_path, tokenizer, Echo(fail_at=2))
+    few, rest = Echo(), Echo()
+    _translate(tmp_path, tokenizer, few, sentences={code: texts[:20] for code, texts in SENTENCES.items()})
+    _translate(tmp_path, tokenizer, rest)
+    texts = [[tokenizer.decode(prompt) for call in it.calls for prompt in call] for it in (whole, few, rest)]
+    # Of the first direction the batches are those of the unbroken run, but for those of which nothing was missing.
+    assert [call for call in rest.calls if call in whole.calls[2:5]]
+    assert set(texts[0]) == {*texts[1], *texts[2], *texts[0][:16]}
+    again = Echo()
+    _translate(tmp_path, tokenizer, again)
+    assert again.calls == []
+
+
+def test_a_sentence_that_comes_twice_is_asked_once(tmp_path, tokenizer) -> None:
+    twice = {code: [text for text in texts[:5] for _ in range(2)] for code, texts in SENTENCES.items()}
+    engine = Echo()
+    records = map(json.loads, _translate(tmp_path, tokenizer, engine, sentences=twice).read_text().splitlines())
+    said = [record["hypothesis"] for record in records]
+    assert _asked(engine) == 5 * len(DIRECTIONS) and len(said) == 10 * len(DIRECTIONS)
+    assert said[::2] == said[1::2]
+
+
+def test_two_jobs_at_the_same_directions_in_turned_order_share_the_work(tmp_path, tokenizer) -> None:
+    """Each waits for what the other is at, and for nothing else; what both ask for is asked once."""
+    met = threading.Barrier(2, timeout=60)
+
+    class Meets(Echo):
+        def generate(self, prompts, *, max_new_tokens):
+            if not self.calls:
+                met.wait()
+            return super().generate(prompts, max_new_tokens=max_new_tokens)
+
+    engines = [Meets(), Meets()]
+    orders = [DIRECTIONS, DIRECTIONS[::-1]]
+    outs: dict[int, bytes] = {}
+
+    def job(number: int) -> None:
+        translator = Translator(engines[number], tokenizer, CausalModel(model="m", batch=8), PROMPT, NAMES)
+        sources = {pair: SENTENCES[pair[0]] for pair in orders[number]}
+        out = tmp_path / f"{number}.jsonl"
+        translate_directions(translator, sources, state=tmp_path / "state", key=1, out=out)
+        outs[number] = out.read_bytes()
+
+    jobs = [threading.Thread(target=job, args=(number,)) for number in range(2)]
+    for it in jobs:
+        it.start()
+    for it in jobs:
+        it.join()
+    assert outs[0] == outs[1]
+    assert sum(map(_asked, engines)) == 40 * len(DIRECTIONS)
+    assert all(engine.calls for engine in engines)
+
+
+def test_no_engine_is_made_where_all_is_there(tmp_path, tokenizer) -> None:
+    made = []
+
+    def make() -> Echo:
+        made.append(1)
+        return Echo()
+
+    first = _translate(tmp_path, tokenizer, LazyEngine(make)).read_bytes()
+    assert len(made) == 1
+    assert _translate(tmp_path, tokenizer, LazyEngine(make)).read_bytes() == first
+    assert len(made) == 1
+
+
+def test_translations_that_are_lost_while_a_job_runs_are_an_error(tmp_path, tokenizer, monkeypatch) -> None:
+    read = translation._read
+
+    def lose(path, *others):
+        path.unlink()
+        return read(path, *others)
+
+    monkeypatch.setattr(translation, "_read", lose)
+    with pytest.raises(LingualiftError, match="translations that were there are gone: run again"):
+        _translate(tmp_path, tokenizer, Echo())
 
 
 def test_sources_of_each_direction(tmp_path, tokenizer) -> None:
@@ -248,9 +365,9 @@ def test_ten_kills_leave_the_translations_of_an_unbroken_run(tmp_path, tokenizer
     """
     expected = _translate(tmp_path / "whole", tokenizer, Echo()).read_bytes()
     fuse = Fuse(monkeypatch)
-    fuse.lay(HypothesisStore, "_line")
+    fuse.lay(RecordStore, "_line")
     fuse.lay(os, "fsync")
-    fuse.lay(stores, "_line_at")
+    fuse.lay(translation, "_line")
     rng, kills, sizes = random.Random(11), 0, set()
     while kills < 10:
         mine = shard_of(DIRECTIONS, kills % 2, 1 + kills % 2)
@@ -305,9 +422,6 @@ def test_a_raised_limit_translates_what_is_new_alone(tmp_path, tokenizer) -> Non
         few = {code: texts[:count] for code, texts in SENTENCES.items()}
         return _translate(folder, tokenizer, engine, sentences=few, key=key).read_text().splitlines()
 
-    def asked(engine: Echo) -> int:
-        return sum(map(len, engine.calls))
-
     first = run(Echo(), 11)
     # Broken off, and gone on with: as if it had not been.
     with pytest.raises(KeyboardInterrupt):
@@ -317,28 +431,20 @@ def test_a_raised_limit_translates_what_is_new_alone(tmp_path, tokenizer) -> Non
     whole = Echo()
     run(Echo(), 11, tmp_path / "whole")
     assert run(whole, 30, tmp_path / "whole") == broken
-    assert asked(whole) == 19 * len(DIRECTIONS) and rest.calls == whole.calls[5:]
+    assert _asked(whole) == 19 * len(DIRECTIONS) and rest.calls == whole.calls[5:]
     kept = [line for line in broken if json.loads(line)["sentence"] < 11]
     assert kept == first and len(broken) == 30 * len(DIRECTIONS)
     again, once_more = Echo(), Echo()
-    assert run(again, 30) == broken and asked(again) == 0
+    assert run(again, 30) == broken and _asked(again) == 0
     run(once_more, 40)
-    assert asked(once_more) == 10 * len(DIRECTIONS)
-    # Raised before all of the first was there: that is made whole.
+    assert _asked(once_more) == 10 * len(DIRECTIONS)
+    # Raised before all of the first was there.
     with pytest.raises(KeyboardInterrupt):
         run(Echo(fail_at=1), 20, tmp_path / "early")
     early = Echo()
     assert len(run(early, 40, tmp_path / "early")) == 40 * len(DIRECTIONS)
-    assert asked(early) == 40 * len(DIRECTIONS) - 8
+    assert _asked(early) == 40 * len(DIRECTIONS) - 8
     # Another key, or another first sentence, has nothing of it.
     other = Echo()
     run(other, 40, key="other")
-    assert asked(other) == 40 * len(DIRECTIONS)
-
-
-def test_sentences_that_changed_are_translated_again(tmp_path, tokenizer) -> None:
-    _translate(tmp_path, tokenizer, Echo())
-    engine = Echo()
-    changed = {**SENTENCES, "en": ["another one", *SENTENCES["en"][1:]]}
-    _translate(tmp_path, tokenizer, engine, sentences=changed)
-    assert sum(map(len, engine.calls)) == 40
+    assert _asked(other) == 40 * len(DIRECTIONS)

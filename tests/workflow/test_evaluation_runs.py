@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 SENTENCES = 3
 sys.path.append(str(ROOT / "tests" / "unit"))
 RESULTS = "results/flores"
+NARROW = ("af", "de", "ja", "th")
 
 pytestmark = pytest.mark.slow
 
@@ -161,6 +162,13 @@ def configuration(languages: list[str], unseen: list[str], *, comet: bool) -> di
                 "limit": SENTENCES,
                 "shards": 2,
             },
+            # The same data once more, for a table of some of its directions.
+            "narrow": {
+                "reader": "flores",
+                "path": "flores101/devtest",
+                "directions": [f"en-{code}" for code in NARROW],
+                "limit": SENTENCES,
+            },
             "flores200": {
                 "reader": "flores",
                 "path": "flores200/devtest",
@@ -175,6 +183,7 @@ def configuration(languages: list[str], unseen: list[str], *, comet: bool) -> di
             "directions": {**shown, "metrics": [*scores, "copy_rate", "empty_rate", "length_ratio"]},
             "centre": {**shown, "metrics": scores, "layout": "centre", "centre": ["en"]},
             "off-target": {**shown, "layout": "off-target", "centre": ["en"]},
+            "narrow": {"systems": systems, "benchmarks": ["narrow"], "metrics": ["spbleu", "chrf++", "R_X"]},
         },
         "figures": {
             "figure4": {
@@ -264,6 +273,20 @@ def test_tables_show_all_of_it(run, languages):
     for name in ("directions", "off-target", "centre"):
         for suffix in (".md", ".tex", ".html"):
             assert (run / RESULTS / "tables" / f"{name}{suffix}").stat().st_size > 300
+
+
+def test_tables_of_the_same_data_show_the_same_and_translate_it_once(run):
+    narrow = {row["direction"]: row for row in read_rows(run / RESULTS / "tables" / "narrow.csv")}
+    assert sorted(narrow) == sorted(f"en→{code}" for code in NARROW)
+    for table, metrics in (("directions", ("spbleu", "chrf++")), ("off-target", ("R_X",))):
+        wide = {row["direction"]: row for row in read_rows(run / RESULTS / "tables" / f"{table}.csv")}
+        columns = [f"{system} {metric}" for system in ("Tiny", "Theirs") for metric in metrics]
+        for direction, row in narrow.items():
+            assert [row[name] for name in columns] == [wide[direction][name] for name in columns]
+            assert all(row[name] for name in columns)
+    for code in NARROW:
+        (store,) = (run / RESULTS / "state" / "translations").glob(f"*/en-{code}.*.jsonl")
+        assert store.read_bytes().count(b"\n") == SENTENCES
 
 
 def test_unseen_languages_are_drawn(run):

@@ -65,7 +65,7 @@ def test_the_comet_environment_is_a_target_of_its_own(tmp_path):
 def test_a_public_set_that_is_not_there_is_named_with_its_download(tmp_path):
     said = dry_run_output(tmp_path, "config/evaluation.yaml", "table4")
     assert re.search(
-        r"benchmarks\.flores101: .* the first .*, `snakemake fetch_flores101` downloads them; the run can", said
+        r"benchmarks\.flores101: not there: .*, `snakemake fetch_flores101` downloads them; the run can", said
     )
     # What nobody publishes so has no such target.
     assert re.search(r"models/\S+; the run can be planned, not run", said)

@@ -125,6 +125,14 @@ def test_another_rate_reruns_what_depends_on_it_and_nothing_else(finished: Path)
     }
 
 
+def test_a_smaller_batch_reruns_nothing(finished: Path) -> None:
+    text = (finished / "config/tiny.yaml").read_text(encoding="utf-8")
+    assert "max_new_tokens: 32}" in text
+    changed = text.replace("max_new_tokens: 32}", "max_new_tokens: 32, batch: 4}")
+    (finished / "config/changed.yaml").write_text(changed, encoding="utf-8")
+    assert "Nothing to be done" in output_of(finished, "--dry-run", config="config/changed.yaml")
+
+
 def test_a_comment_reruns_nothing(finished: Path) -> None:
     for path in ("config/tiny.yaml", "workflow/scripts/train_model.py", "rules/models.smk", "src/lingualift/mixing.py"):
         with (finished / path).open("a", encoding="utf-8") as file:
@@ -174,20 +182,25 @@ MOMENTS = {
     "packing": "logs/pack_mixture/*.log",
     "training": "state/models/base/*/checkpoint-*",
     "training further": "state/models/lifted/*/checkpoint-8",
-    "translating": "state/hypotheses/*/*/*/*.jsonl",
+    "translating": "state/translations/*/*.jsonl",
 }
 
 
-def product(found: Path) -> Path:
-    """The manifest that the job ends with which wrote the file, both from the folder of results."""
+# The systems of config/tiny.yaml by their models.
+SYSTEMS = {"base": "Base", "lifted-alpaca": "Lifted-Alpaca"}
+
+
+def product(results: Path, found: Path) -> Path:
+    """The manifest that the job ends with which wrote a file, both from the folder of results."""
     match found.parts:
         case "logs", "pack_mixture", log:
             mixture, model, _ = log.split(".")
             return Path("mixtures", mixture, "packed", model, "manifest.json")
         case "state", "models", model, *_:
             return Path("models", model, "manifest.json")
-        case "state", "hypotheses", system, benchmark, *_:
-            return Path("hypotheses", system, benchmark, "0.manifest.json")
+        case "state", "translations", folder, _:
+            made = json.loads((results / "state/translations" / folder / "system.json").read_text(encoding="utf-8"))
+            return Path("hypotheses", SYSTEMS[made["translator"][0]["model"]], "held-out", "0.manifest.json")
     raise ValueError(found)
 
 
@@ -202,7 +215,7 @@ def kill_at(folder: Path, moment: str) -> bool:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    return bool(found) and not (results / product(found[0].relative_to(results))).exists()
+    return bool(found) and not (results / product(results, found[0].relative_to(results))).exists()
 
 
 def test_kill_9_changes_no_result(finished: Path, tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from lingualift.configuration.systems import SERVICE
 from lingualift.files import remove
 from lingualift.joblog import job_logging
 from lingualift.pivots import PivotTranslation
 from lingualift.scoring import benchmark_sources
 from lingualift.translation import translate_directions
-from lingualift.translators import directions_of, open_system
+from lingualift.translators import directions_of, open_system, pace_of
 
 
 def main(
@@ -25,11 +24,10 @@ def main(
 ) -> None:
     """Ask for every translation that was not paid for before; ``systems`` says how: rate, prices, where the key is."""
     directions, limit = directions_of(settings), settings["limit"]
-    service = {key: value for key, value in (systems or {}).get(endpoint, {}).items() if key in SERVICE}
     store, out = Path(state), Path(hypotheses)
     # What was paid for is kept apart, in ``answers``, whatever the version; every job counts what all of it had cost.
     remove(store)
-    with open_system(settings, service=service, answers=answers) as system:
+    with open_system(settings, pace=pace_of(systems, endpoint), answers=answers) as system:
         translator, key = system.translator, system.key(version)
         if "pivot" in settings:
             pivoting = PivotTranslation(translator, settings["pivot"], benchmark, limit, key)

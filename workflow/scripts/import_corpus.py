@@ -1,11 +1,13 @@
 """Import a corpus or a benchmark (rules ``import_corpus`` and ``import_benchmark``)."""
 
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from lingualift.configuration.corpora import AnyCorpus
 from lingualift.corpora import import_corpus
+from lingualift.detection import check_languages
 from lingualift.joblog import job_logging
 from lingualift.languages import told
 
@@ -14,7 +16,7 @@ def main(
     *, folder: str, settings: dict, state: str, threads: int, version: int, files: list[str] | None = None
 ) -> None:
     """Write the corpus of ``settings`` in canonical form; ``files`` are what it is read from."""
-    table = told(settings["languages"])
+    table, labels = told(settings["languages"]), settings.get("langdetect")
     import_corpus(
         TypeAdapter(AnyCorpus).validate_python(settings["corpus"]),
         languages=list(table),
@@ -25,6 +27,7 @@ def main(
         workers=threads,
         strict=settings["strict"],
         version=version,
+        inspect=partial(check_languages, labels=labels) if labels else None,
     )
 
 

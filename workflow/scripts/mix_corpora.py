@@ -12,7 +12,7 @@ def main(*, sources: list[str], plan: str, settings: dict, seed: int, version: i
     """Write the streams of the mixture; ``sources`` are the corpus folders of ``settings["sources"]``."""
     tables = {name: corpus_tables(Path(folder)) for name, folder in zip(settings["sources"], sources, strict=True)}
     mixture = Mixture.model_validate(settings["mixture"])
-    plan_mixture(mixture, tables=tables, languages=list(settings["names"]), seed=seed).save(plan)
+    plan_mixture(mixture, tables=tables, languages=settings["languages"], seed=seed).save(plan)
 
 
 if "snakemake" in globals():

@@ -38,6 +38,7 @@ def main(
         base=base,
         scratch=settings["scratch"],
         settings=settings,
+        version=version,
     )
     launch(job, srun=shlex.split(srun) if srun else None, threads=threads)
 

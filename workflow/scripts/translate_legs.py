@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lingualift.joblog import job_logging
 from lingualift.pivots import PivotTranslation
-from lingualift.translators import directions_of, open_system
+from lingualift.translators import directions_of, open_system, pace_of
 
 
 def main(
@@ -18,11 +18,16 @@ def main(
     model: str | None = None,
     converted: str | None = None,
     translators: list[str] | None = None,
+    base: str | None = None,
+    systems: dict | None = None,
 ) -> None:
-    """Translate every source sentence of the shard into the pivot language, once."""
-    directions = directions_of(settings)
+    """Translate every source sentence of the shard into the pivot language, once.
+
+    ``systems`` says how fast a ``base`` translates.
+    """
+    directions, pace = directions_of(settings), pace_of(systems, base)
     legs = [(source, settings["pivot"]) for source, _ in directions]
-    with open_system(settings, directions=legs, threads=threads, model=model, converted=converted) as system:
+    with open_system(settings, directions=legs, threads=threads, model=model, converted=converted, pace=pace) as system:
         pivoting = PivotTranslation(
             system.translator, settings["pivot"], benchmark, settings["limit"], system.key(version)
         )
@@ -31,4 +36,10 @@ def main(
 
 if "snakemake" in globals():
     with job_logging(snakemake.log[0]):
-        main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)
+        main(
+            **snakemake.input,
+            **snakemake.output,
+            **snakemake.params,
+            threads=snakemake.threads,
+            systems=snakemake.config["systems"],
+        )

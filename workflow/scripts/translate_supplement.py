@@ -6,7 +6,7 @@ from lingualift.configuration.schema import TranslatedCorpus
 from lingualift.joblog import job_logging
 from lingualift.supplement import plan_supplement
 from lingualift.translation import translate_directions
-from lingualift.translators import directions_of, open_system
+from lingualift.translators import directions_of, open_system, pace_of
 
 
 def main(
@@ -23,6 +23,8 @@ def main(
     model: str | None = None,
     converted: str | None = None,
     translators: list[str] | None = None,
+    base: str | None = None,
+    systems: dict | None = None,
 ) -> None:
     """Translate as many sentences into each language of the shard as its neediest pair lacks."""
     supplement = plan_supplement(
@@ -32,14 +34,12 @@ def main(
         languages=settings["languages"],
         seed=seed,
     )
-    system_settings = settings["translate"]
-    directions = directions_of(system_settings)
-    with open_system(
-        system_settings, directions=directions, threads=threads, model=model, converted=converted
-    ) as system:
+    asked, pace = settings["translate"], pace_of(systems, base)
+    pairs = directions_of(asked)
+    with open_system(asked, directions=pairs, threads=threads, model=model, converted=converted, pace=pace) as system:
         made = translate_directions(
             system.translator,
-            {pair: supplement.sources(pair[1]) for pair in directions},
+            {pair: supplement.sources(pair[1]) for pair in pairs},
             state=Path(state),
             key=system.key(version),
             out=Path(hypotheses),
@@ -50,4 +50,10 @@ def main(
 
 if "snakemake" in globals():
     with job_logging(snakemake.log[0]):
-        main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)
+        main(
+            **snakemake.input,
+            **snakemake.output,
+            **snakemake.params,
+            threads=snakemake.threads,
+            systems=snakemake.config["systems"],
+        )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lingualift.joblog import job_logging
 from lingualift.pivots import PivotTranslation, read_legs
-from lingualift.translators import directions_of, open_system
+from lingualift.translators import directions_of, open_system, pace_of
 
 
 def main(
@@ -20,11 +20,18 @@ def main(
     model: str | None = None,
     converted: str | None = None,
     translators: list[str] | None = None,
+    base: str | None = None,
+    systems: dict | None = None,
 ) -> None:
-    """Translate what the first legs gave into every target of the shard."""
-    directions, pivot = directions_of(settings), settings["pivot"]
+    """Translate what the first legs gave into every target of the shard.
+
+    ``systems`` says how fast a ``base`` translates.
+    """
+    directions, pivot, pace = directions_of(settings), settings["pivot"], pace_of(systems, base)
     second = [(pivot, target) for _, target in directions if target != pivot]
-    with open_system(settings, directions=second, threads=threads, model=model, converted=converted) as system:
+    with open_system(
+        settings, directions=second, threads=threads, model=model, converted=converted, pace=pace
+    ) as system:
         pivoting = PivotTranslation(system.translator, pivot, benchmark, settings["limit"], system.key(version))
         made = pivoting.translate(read_legs(legs or []), directions, state=Path(state), out=Path(hypotheses))
         system.note(made)
@@ -33,4 +40,10 @@ def main(
 
 if "snakemake" in globals():
     with job_logging(snakemake.log[0]):
-        main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)
+        main(
+            **snakemake.input,
+            **snakemake.output,
+            **snakemake.params,
+            threads=snakemake.threads,
+            systems=snakemake.config["systems"],
+        )

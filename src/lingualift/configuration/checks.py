@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lingualift.configuration.evaluation import BUILT_IN_METRICS
-from lingualift.configuration.messages import Mistake, Place, nearest
+from lingualift.configuration.corpus_base import Corpus
+from lingualift.configuration.evaluation import Comet
+from lingualift.configuration.language_checks import check_known, check_languages
+from lingualift.configuration.messages import Mistake, Place, nearest, shortened
 from lingualift.configuration.mixtures import Component
 from lingualift.configuration.schema import Configuration, Reference, TranslatedCorpus, references
 from lingualift.configuration.systems import (
@@ -15,14 +17,14 @@ from lingualift.configuration.systems import (
     PublishedScores,
     TranslationModel,
 )
-from lingualift.configuration.table_checks import check_tables
+from lingualift.configuration.table_checks import check_tables, known_metrics, metric_hint
+from lingualift.configuration.training_checks import check_trainings
 from lingualift.errors import LingualiftError
 
 if TYPE_CHECKING:
     from lingualift.configuration.loading import Run
 
 Node = tuple[str | int, ...]
-_SHOWN = 12
 # Tables and figures are targets by their name; these are targets already.
 RULES = frozenset(
     """
@@ -38,12 +40,13 @@ RULES = frozenset(
 def check(run: "Run") -> Iterator[Mistake]:
     """Every mistake of a configuration: where it is, and what is wrong."""
     # The rest would only repeat these.
-    first = [*_unresolved(run), *_unknown_languages(run)]
+    first = [*_unresolved(run), *check_known(run)]
     yield from first
     if first:
         return
-    yield from _foreign_languages(run.configuration)
-    yield from _lacking_languages(run)
+    yield from check_languages(run)
+    yield from _unused(run.configuration)
+    yield from _folders(run)
     yield from _kinds(run)
     yield from _taken_names(run.configuration)
     yield from _systems(run)
@@ -53,104 +56,46 @@ def check(run: "Run") -> Iterator[Mistake]:
     circles = list(_circles(run.configuration))
     yield from circles
     if not circles:
-        yield from _ablations(run.configuration)
+        yield from check_trainings(run)
 
 
 def _unresolved(run: "Run") -> Iterator[Mistake]:
     sections = {name: getattr(run.configuration, name) for name in type(run.configuration).model_fields}
     sections["prompts"] = run.prompts
-    sections["metrics"] = {*BUILT_IN_METRICS, *run.configuration.metrics}
+    sections["metrics"] = known_metrics(run.configuration)
     for reference in references(run.configuration):
         section = sections[reference.section]
         if reference.name not in section:
-            there = _shortened(sorted(section), shown=40)
-            hint = nearest(reference.name, section)
+            there = shortened(sorted(section), shown=40)
+            metric = reference.section == "metrics"
+            hint = metric_hint(reference.name, run.configuration) if metric else nearest(reference.name, section)
             yield reference.place, f"no entry {reference.name!r} in {reference.section}{hint}; there are: {there}"
 
 
-def _unknown_languages(run: "Run") -> Iterator[Mistake]:
-    for number, code in enumerate(run.configuration.languages):
-        if code not in run.languages:
-            hint = nearest(code, run.languages)
-            yield ("languages", number), f"no language {code!r} in {run.configuration.languages_file}{hint}"
-        if code in run.configuration.languages[:number]:
-            yield ("languages", number), f"language {code!r} is there twice"
-
-
-def _foreign_languages(configuration: Configuration) -> Iterator[Mistake]:
-    """Languages that an entry names and the run has not."""
-    ours = configuration.languages
-    for place, code in _named_languages(configuration):
-        if code not in ours:
-            yield place, f"{code!r} is not a language of the run{nearest(code, ours)}; there are: {_shortened(ours)}"
-
-
-def _named_languages(configuration: Configuration) -> Iterator[tuple[Place, str]]:
-    """Every language that an entry names in a list, and where."""
-    lists: list[tuple[Place, Sequence[str] | None]] = []
-    for name, corpus in configuration.corpora.items():
-        lists.append((("corpora", name, "languages"), corpus.languages))
+def _unused(configuration: Configuration) -> Iterator[Mistake]:
+    """Keys that would be accepted and have no effect, and a file where a folder is meant."""
+    for name, metric in configuration.metrics.items():
+        if isinstance(metric, Comet) and metric.checkpoint.endswith(".ckpt"):
+            folder = metric.checkpoint.rpartition("/checkpoints/")[0] or "<folder>"
+            place = ("metrics", name, "checkpoint")
+            yield place, f"{metric.checkpoint!r} is a file: give the folder that holds checkpoints/model.ckpt, {folder}"
     for name, benchmark in configuration.benchmarks.items():
-        lists.append((("benchmarks", name, "languages"), benchmark.test.languages))
-    for name, dictionary in configuration.dictionaries.items():
-        lists.append((("dictionaries", name, "languages"), dictionary.languages))
-    for name, augmentation in configuration.augmentations.items():
-        lists.append((("augmentations", name, "to"), augmentation.to))
-        for number, pair in enumerate(augmentation.pairs or ()):
-            yield from ((("augmentations", name, "pairs", number), code) for code in pair.split("-"))
-    for name, mixture in configuration.mixtures.items():
-        for number, component in enumerate(mixture.components):
-            lists.append((("mixtures", name, "components", number, "languages"), component.languages))
-    for name, table in configuration.tables.items():
-        lists.append((("tables", name, "languages"), table.languages))
-        lists.append((("tables", name, "centre"), table.centre))
-        if table.layout == "pivot":
-            yield ("tables", name, "through"), table.through
-    for name, figure in configuration.figures.items():
-        lists.append((("figures", name, "centre"), figure.centre))
-        lists.append((("figures", name, "languages"), figure.languages))
-    for name, system in configuration.systems.items():
-        if isinstance(system, Pivot):
-            yield ("systems", name, "pivot"), system.pivot
-    for place, codes in lists:
-        yield from (((*place, number), code) for number, code in enumerate(codes or ()))
+        for key in ("max_characters", "max_length_ratio", "max_dropped"):
+            if key in benchmark.test.model_fields_set:
+                yield ("benchmarks", name, key), "this key is for corpora: of a benchmark no row is dropped"
 
 
-def _lacking_languages(run: "Run") -> Iterator[Mistake]:
-    """Languages that are asked of a corpus that lacks them, and corpora that have none of the run's."""
-    ours = run.configuration.languages
-    entries = [
-        *((("corpora", name), corpus) for name, corpus in run.configuration.corpora.items()),
-        *((("benchmarks", name), benchmark.test) for name, benchmark in run.configuration.benchmarks.items()),
+def _folders(run: "Run") -> Iterator[Mistake]:
+    """Folders where a file is meant."""
+    entries: list[tuple[str, str, Any]] = [
+        *(("corpora", name, it) for name, it in run.configuration.corpora.items()),
+        *(("benchmarks", name, it.test) for name, it in run.configuration.benchmarks.items()),
     ]
-    covered: dict[tuple[str, str], list[str]] = {}
-    for at, corpus in entries:
-        if isinstance(corpus, TranslatedCorpus):
-            covered[at] = list(corpus.languages or ours)
-            continue
-        if corpus.kind == "instructions":
-            continue
-        has = covered[at] = corpus.languages_covered(ours, run.languages)
-        if not has:
-            yield at, f"it has none of the run's languages: {_shortened(ours)}"
-            continue
-        for number, code in enumerate(corpus.languages or ()):
-            if code in ours and code not in has:
-                yield (*at, "languages", number), _lack(code, has)
-    for name, mixture in run.configuration.mixtures.items():
-        for number, component in enumerate(mixture.components):
-            has = covered.get(("corpora", component.corpus or ""), list(ours))
-            for place, code in enumerate(component.languages or ()):
-                if code in ours and code not in has:
-                    yield ("mixtures", name, "components", number, "languages", place), _lack(code, has)
-
-
-def _lack(code: str, has: Sequence[str]) -> str:
-    return f"the corpus has no {code!r}; it has: {_shortened(has)}"
-
-
-def _shortened(words: Sequence[str], *, shown: int = _SHOWN) -> str:
-    return ", ".join(words[:shown]) + (f", … ({len(words)})" if len(words) > shown else "") or "none"
+    for section, name, corpus in entries:
+        reads_a_file = isinstance(corpus, Corpus) and corpus.reader != "datasets" and not getattr(corpus, "files", None)
+        if reads_a_file and (run.data / corpus.path).is_dir():
+            how = "give 'files'" if "files" in type(corpus).model_fields else "name the file in it"
+            yield (section, name, "path"), f"{corpus.path!r} is a folder: {how}"
 
 
 def _kinds(run: "Run") -> Iterator[Mistake]:
@@ -192,6 +137,9 @@ def _kinds(run: "Run") -> Iterator[Mistake]:
             }
             for key in (key for key, used in asked.items() if used and kind != "parallel"):
                 yield ("mixtures", name, "components", number, key), _kind(component.source, kind, "parallel")
+            if kind == "instructions" and component.languages is not None:
+                place = ("mixtures", name, "components", number, "languages")
+                yield place, _kind(component.source, kind, "parallel or monolingual")
 
 
 def _text(configuration: Configuration, component: Component) -> str:
@@ -215,7 +163,7 @@ _NOT_TRANSLATING = {
 
 
 def _systems(run: "Run") -> Iterator[Mistake]:
-    """Systems that are to translate for others and cannot, and codes that the table of languages lacks."""
+    """Systems that are to translate for others and cannot."""
     systems = run.configuration.systems
     corpora = run.configuration.corpora.items()
     asked: list[tuple[Place, str]] = [
@@ -225,14 +173,8 @@ def _systems(run: "Run") -> Iterator[Mistake]:
     for place, name in asked:
         kinds = _TRANSLATING[str(place[0])]
         if not isinstance(systems[name], kinds) and not _comes_back(systems, name):
-            can = _shortened([other for other, it in systems.items() if isinstance(it, kinds)])
+            can = shortened([other for other, it in systems.items() if isinstance(it, kinds)])
             yield place, f"{name!r} {_NOT_TRANSLATING[type(systems[name])]}, which cannot be used here; allowed: {can}"
-    columns = {column for language in run.languages.values() for column in language.codes}
-    for name, system in systems.items():
-        codes = system.codes if isinstance(system, TranslationModel | HypothesisFiles) else None
-        if codes is not None and codes not in columns:
-            there = f"{nearest(codes, columns)}; there are: {_shortened(sorted(columns), shown=40)}"
-            yield ("systems", name, "codes"), f"no column {codes!r} in {run.configuration.languages_file}{there}"
 
 
 def _comes_back(systems: Mapping[str, Any], name: str) -> bool:
@@ -324,34 +266,3 @@ def _circles(configuration: Configuration) -> Iterator[Mistake]:
     for node in list(needs):
         if node not in done:
             yield from visit(node, [node])
-
-
-def chain(configuration: Configuration, name: str) -> list[dict[str, Any]]:
-    """The stages that make a model, base first, each with all that determines it and no names of models."""
-    model = configuration.models[name]
-    if model.from_ is not None:
-        stages = chain(configuration, model.from_)
-    else:
-        stages = [model.model_dump(mode="json", include={"scratch", "path", "hub"}, exclude_none=True)]
-    if model.stage is not None:
-        stages.append({"kind": model.stage_kind, "mixture": model.stage.mixture, "recipe": model.stage.recipe})
-    return stages
-
-
-def _ablations(configuration: Configuration) -> Iterator[Mistake]:
-    """An ablation differs from what it ablates in one stage: then, and only then, the difference is its doing."""
-    for name, model in configuration.models.items():
-        if model.ablates is None:
-            continue
-        mine, theirs = chain(configuration, name), chain(configuration, model.ablates)
-        if len(mine) == len(theirs):
-            differing = sum(a != b for a, b in zip(mine, theirs, strict=True))
-        else:
-            short, long = sorted((mine, theirs), key=len)
-            left_out = [long[:at] + long[at + 1 :] for at in range(len(long))]
-            differing = 1 if short in left_out else abs(len(long) - len(short)) + 1
-        if differing != 1:
-            yield (
-                ("models", name, "ablates"),
-                f"differs from {model.ablates!r} in {differing} stages, an ablation differs in one",
-            )

@@ -18,6 +18,7 @@ from lingualift.configuration.corpus_base import (
     MonolingualCorpus,
     Pair,
     PairedCorpus,
+    ParallelCorpus,
     TableSource,
     check_monolingual,
 )
@@ -113,7 +114,7 @@ class TmxCorpus(PairedCorpus):
         return TableSource(name="-".join(pair), languages=pair, files=files, fields=tuple(codes.values()))
 
 
-class MultiwayCorpus(Corpus):
+class MultiwayCorpus(ParallelCorpus):
     """One file a language, aligned line by line over all languages."""
 
     placeholders = frozenset(["language"])
@@ -154,7 +155,7 @@ class NtrexCorpus(MultiwayCorpus):
     files: str = Field("newstest2019-{part}.{language}.txt", description="File names; {part} is src or ref.")
 
 
-class TatoebaCorpus(Corpus):
+class TatoebaCorpus(ParallelCorpus):
     """Tatoeba test pairs against English, `tatoeba.<code>-eng.{<code>,eng}`."""
 
     placeholders = frozenset(["language", "source"])
@@ -198,6 +199,8 @@ class _Records(PairedCorpus):
         if (self.text_field is None) == (self.columns is None):
             raise ValueError("give either 'text_field' or 'columns'")
         if self.kind == "monolingual":
+            if "max_length_ratio" in self.model_fields_set:
+                raise ValueError("'max_length_ratio' is for parallel corpora: one text alone has no ratio")
             if self.columns is not None:
                 raise ValueError("'columns' is for parallel corpora; give 'text_field'")
             return check_monolingual(self)
@@ -352,12 +355,9 @@ class AlpacaCorpus(Corpus):
 
     reader: Literal["alpaca"]
     kind: Literal["instructions"] = "instructions"
-    language: LanguageCode | None = None
 
     def _sources(self, covered: list[str], table: Languages, data: Path) -> list[TableSource]:
-        languages = (self.language,) if self.language else ()
-        files = self._expand(data)
-        return [TableSource(name=INSTRUCTIONS, languages=languages, files=files, fields=INSTRUCTION_FIELDS)]
+        return [TableSource(name=INSTRUCTIONS, languages=(), files=self._expand(data), fields=INSTRUCTION_FIELDS)]
 
 
 AnyCorpus = Annotated[

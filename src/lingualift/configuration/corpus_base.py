@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from string import Formatter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from lingualift.configuration.base import Entry, LanguageCode
 from lingualift.errors import InputError, LingualiftError
-from lingualift.languages import Coded, code_in
+from lingualift.files import COMPRESSED
+from lingualift.languages import Coded, Language, code_in
 
-PACKED = (".gz", ".xz", ".bz2", ".zst")
+PACKED = COMPRESSED
 MULTIWAY = "multiway"
 INSTRUCTIONS = "instructions"
 INSTRUCTION_FIELDS = ("instruction", "input", "output")
@@ -21,6 +22,9 @@ INSTRUCTION_FIELDS = ("instruction", "input", "output")
 Languages = Mapping[str, Coded]
 Pair = tuple[LanguageCode, LanguageCode]
 FieldName = str | int
+# A number of rows: one for all tables; that of Table 9; or one for each language.
+NumRows = PositiveInt | Literal["mono"] | dict[LanguageCode, PositiveInt]
+ROW_COUNTS = ("limit", "skip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +50,22 @@ class Corpus(Entry):
     placeholders: ClassVar[frozenset[str]] = frozenset()
 
     path: str = Field(description="File or folder, relative to the data folder; may hold the fields of `files`.")
-    languages: tuple[LanguageCode, ...] | None = Field(None, description="Only these of the run's languages.")
-    codes: str | None = Field(
-        None, description="Column of languages.tsv with the files' codes; default: our own codes."
+    limit: NumRows | None = Field(
+        None,
+        description="Only the first so many rows of each table. Of monolingual text also by language (all rows of "
+        "those not named), or `mono`: the sentences of each in LLaMAX's data (that column of languages.tsv).",
     )
-    limit: int | None = Field(None, gt=0, description="Only the first so many rows of each table.")
+    skip: NumRows | None = Field(
+        None,
+        description="So many rows of each table are left out first, so that two corpora can share files; as `limit`.",
+    )
     max_characters: int | None = Field(None, gt=0, description="Longer texts are dropped.")
-    max_length_ratio: float | None = Field(
-        9.0, gt=1, description="Pairs with a side more than so many times as long as the other are dropped."
+    max_dropped: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="More dropped than this share of a table, and than ten rows, is an error; 0: any that is dropped.",
     )
-    max_dropped: float = Field(0.1, ge=0, le=1, description="More dropped than this share of a table is an error.")
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> Self:
@@ -64,10 +74,29 @@ class Corpus(Entry):
             raise ValueError(f"{{{unknown[0]}}} in 'path' or 'files' is not one of those allowed here: {allowed}")
         return self
 
+    @model_validator(mode="after")
+    def _rows_of_a_language(self) -> Self:
+        for key in ROW_COUNTS:
+            if isinstance(getattr(self, key), str | dict) and getattr(self, "kind", None) != "monolingual":
+                raise ValueError(f"{key!r} by language is for monolingual text, whose tables are of one language each")
+        return self
+
     def languages_covered(self, languages: Sequence[str], table: Languages) -> list[str]:
         """Those of a run's languages that the corpus has, in the run's order."""
-        wanted = set(languages if self.languages is None else self.languages)
-        return [code for code in languages if code in wanted and self._knows(code, table)]
+        return [code for code in languages if code in table]
+
+    def counted(self, languages: Sequence[str], table: Mapping[str, Language]) -> Self:
+        """The same, with the rows that ``mono`` stands for written out: a number for each language covered."""
+        asked = [key for key in ROW_COUNTS if getattr(self, key) == "mono"]
+        counts = {code: table[code].mono for code in self.languages_covered(languages, table)}
+        return self.model_copy(update=dict.fromkeys(asked, counts)) if asked else self
+
+    def rows_of(self, languages: Sequence[str]) -> tuple[int, int | None]:
+        """How many rows of a table in some languages are left out first, and how many are read then (None: all)."""
+        skip, limit = (
+            it.get(languages[0]) if isinstance(it := getattr(self, key), dict) else it for key in ("skip", "limit")
+        )
+        return skip or 0, limit
 
     def tables(self, languages: Sequence[str], table: Languages, data: Path) -> list[TableSource]:
         """The tables to import for a run's languages.
@@ -90,15 +119,8 @@ class Corpus(Entry):
             raise LingualiftError(f"'{self.path}': the corpus has none of the languages {', '.join(languages)}")
         return sources
 
-    def _knows(self, code: str, table: Languages) -> bool:
-        """Whether the data set has a code of its own for the language."""
-        return code in table and (self.codes is None or self.codes in table[code].codes)
-
     def _sources(self, covered: list[str], table: Languages, data: Path) -> list[TableSource]:
         raise NotImplementedError
-
-    def _code(self, code: str, table: Languages) -> str:
-        return code if self.codes is None else code_in(table[code], self.codes)
 
     @property
     def pattern(self) -> str:
@@ -124,7 +146,27 @@ def _packed(path: Path) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in PACKED]
 
 
-class MonolingualCorpus(Corpus):
+class TextCorpus(Corpus):
+    """Text in languages that are known."""
+
+    languages: tuple[LanguageCode, ...] | None = Field(None, description="Only these of the run's languages.")
+    codes: str | None = Field(
+        None, description="Column of languages.tsv with the files' codes; default: our own codes."
+    )
+
+    def languages_covered(self, languages: Sequence[str], table: Languages) -> list[str]:
+        wanted = set(languages if self.languages is None else self.languages)
+        return [code for code in languages if code in wanted and self._knows(code, table)]
+
+    def _knows(self, code: str, table: Languages) -> bool:
+        """Whether the data set has a code of its own for the language."""
+        return code in table and (self.codes is None or self.codes in table[code].codes)
+
+    def _code(self, code: str, table: Languages) -> str:
+        return code if self.codes is None else code_in(table[code], self.codes)
+
+
+class MonolingualCorpus(TextCorpus):
     """One table a language."""
 
     placeholders = frozenset(["language"])
@@ -140,7 +182,15 @@ class MonolingualCorpus(Corpus):
         ]
 
 
-class PairedCorpus(Corpus):
+class ParallelCorpus(TextCorpus):
+    """Text with its translations."""
+
+    max_length_ratio: float | None = Field(
+        9.0, gt=1, description="Pairs with a side more than so many times as long as the other are dropped."
+    )
+
+
+class PairedCorpus(ParallelCorpus):
     """One table a language pair; ``pairs`` defaults to those that have a file: the other side's is then missed."""
 
     pair: Pair | None = Field(None, description="The pair of a corpus of one: [source, target].")

@@ -1,5 +1,6 @@
 """Loading a configuration: one line for each mistake, saying where it is and what would be right."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from lingualift.languages import Language, load_languages
 __all__ = ["ConfigurationError", "Run", "load_run", "nearest", "read_yaml"]
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
+_CHECKOUT = Path(__file__).parents[3]
 
 
 class ConfigurationError(LingualiftError):
@@ -39,6 +41,7 @@ class Run:
         prompts: every template of ``prompts.yaml``, by name.
         data: the data folder.
         published: the papers' tables in ``config/published``, by name.
+        file: what it was read from, for messages.
     """
 
     configuration: Configuration
@@ -46,6 +49,7 @@ class Run:
     prompts: Mapping[str, Prompt]
     data: Path
     published: tuple[str, ...] = ()
+    file: str = "configuration"
 
 
 class _Loader(yaml.SafeLoader):
@@ -93,8 +97,10 @@ def load_run(values: Mapping[str, Any] | str | Path, *, root: Path = Path(), fil
     """Check a configuration against itself and against the languages and prompts it names.
 
     Args:
-        values: the configuration as read from YAML, or the path of its file.
-        root: what ``data``, ``languages_file`` and ``prompts_file`` are relative to.
+        values: the configuration as read from YAML, or the path of its file. A path that starts with ``~/`` is in the
+            user's own folder.
+        root: what ``data``, ``languages_file`` and ``prompts_file`` are relative to. Where the shipped table of
+            languages, or the prompts, are not there, those of the checkout are taken.
         file: name to show in errors.
 
     Raises:
@@ -109,11 +115,11 @@ def load_run(values: Mapping[str, Any] | str | Path, *, root: Path = Path(), fil
         # Whoever read it may have passed over a key that is given twice.
         read_yaml(file)
     file = file or "configuration"
-    configuration = _validate(Configuration, values, file)
-    languages = load_languages(root / configuration.languages_file)
-    prompts = _load_prompts(root / configuration.prompts_file)
-    published = tuple(sorted(path.stem for path in (root / "config" / "published").glob("*.csv")))
-    run = Run(configuration, languages, prompts, root / configuration.data, published)
+    configuration = _validate(Configuration, _at_home(values), file)
+    languages = load_languages(_shipped(root, configuration.languages_file))
+    prompts = _load_prompts(_shipped(root, configuration.prompts_file))
+    published = tuple(sorted(path.stem for path in _shipped(root, "config/published").glob("*.csv")))
+    run = Run(configuration, languages, prompts, root / configuration.data, published, file)
     found = [f"{file}: {show(place)}: {message}" for place, message in check(run)]
     if found:
         raise ConfigurationError(file, list(dict.fromkeys(found)))
@@ -128,6 +134,21 @@ def _validate(kind: type[_Kind], values: Any, file: str, at: Place = ()) -> _Kin
         raise ConfigurationError(
             file, [f"{file}: {show((*at, *place))}: {message}" for place, message in found]
         ) from error
+
+
+def _at_home(values: Any) -> Any:
+    """The same with the user's folder for the ``~`` of paths."""
+    if isinstance(values, Mapping):
+        return {key: _at_home(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_at_home(value) for value in values]
+    return os.path.expanduser(values) if isinstance(values, str) and values.startswith("~/") else values
+
+
+def _shipped(root: Path, name: str) -> Path:
+    """A file of ``config/`` that everybody uses: below the root, or in the checkout that this package stands in."""
+    path = root / name
+    return path if path.exists() or not (_CHECKOUT / name).exists() else _CHECKOUT / name
 
 
 def _load_prompts(path: Path) -> dict[str, Prompt]:

@@ -11,9 +11,17 @@ from lingualift.configuration.base import LANGUAGE_PATTERN, NAME_PATTERN
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
 
+_TWO_CODES = "two language codes and a hyphen: en-de"
 _FORMS = {
     NAME_PATTERN: "a name: letters, digits, '-', '_', '.', '+', and no slash or leading dot",
     LANGUAGE_PATTERN: "a language code: letters, digits, '-', '_'",
+    r"^[A-Za-z][A-Za-z0-9_-]*-[A-Za-z][A-Za-z0-9_-]*$": _TWO_CODES,
+    r"^[A-Za-z][A-Za-z0-9_]*-[A-Za-z][A-Za-z0-9_]*$": _TWO_CODES,
+    r"^[0-9a-f]{40}$": "the 40 digits of a commit (0-9, a-f)",
+    r"^[\w.-]+/[\w.-]+$": "a name of the hub: owner/name",
+    r"^[\w.-]+(/[\w.-]+)?$": "a name of the hub: owner/name",
+    r"^https?://[^\s?#@]+$": "a URL: https://host/v1, without a query or a user",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of an environment variable",
 }
 _LIMITS = {
     "greater_than": ("above", "gt"),
@@ -67,6 +75,11 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return f", did you mean {found[0]!r}?" if found else ""
 
 
+def shortened(words: Sequence[str], *, shown: int = 12) -> str:
+    """Some words in a line, the first of them where there are many; ``none`` where there are none."""
+    return ", ".join(words[:shown]) + (f", … ({len(words)})" if len(words) > shown else "") or "none"
+
+
 def _place(error: Mapping[str, Any], values: Any) -> Place:
     """The key path as it stands in the file: pydantic also names the classes it tried."""
     location = list(error["loc"])
@@ -106,6 +119,8 @@ def _explain(error: Mapping[str, Any], kind: type[BaseModel]) -> str:
             return f"no reader {context['tag']!r}{nearest(context['tag'], allowed)}; there are: {', '.join(allowed)}"
         case "union_tag_not_found":
             return "this key is missing; it says what kind of data this is"
+        case "literal_error" if error["loc"][-2:] == ("directions", "all") and "-" in str(value):
+            return f"{value!r} alone is no list: write [{value}]"
         case "literal_error":
             allowed = _words(context["expected"].replace(" or ", ", "))
             return f"{value!r} is not allowed{nearest(str(value), allowed)}; allowed: {', '.join(allowed)}"

@@ -1,11 +1,14 @@
 """Entries for mixtures: what is sampled from which corpora, and how it becomes training entries."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from lingualift.configuration.base import Entry, LanguageCode, Name
 from lingualift.configuration.evaluation import Directions
+
+# As that of an augmentation: 1 is one line, 1.0 all of them.
+Sample = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)]
 
 
 class Component(Entry):
@@ -19,8 +22,9 @@ class Component(Entry):
     )
     languages: list[LanguageCode] | None = Field(None, description="Only these; null: all of the run.")
     directions: Directions | None = Field(None, description="Which pairs of a parallel corpus are taken.")
-    sample: float | None = Field(
-        None, gt=0, description="Of each language or pair: a share (at most 1) or a number of lines (above 1)."
+    sample: Sample | None = Field(
+        None,
+        description="At most so many good rows of each language or pair (an integer), or a share of them (up to 1.0).",
     )
     loss: Literal["all", "target"] | None = Field(None, description="Which tokens are learnt; as the text was made.")
 
@@ -30,8 +34,10 @@ class Component(Entry):
             raise ValueError("exactly one of corpus, augmentation is needed")
         if self.augmentation is not None and self.format == "split":
             raise ValueError("format split is for corpora: the two sides of an augmented pair are one entry")
-        if self.sample is not None and self.sample > 1 and self.sample != int(self.sample):
-            raise ValueError(f"sample is a share (at most 1) or a whole number of lines, found {self.sample:g}")
+        if self.format == "split" and self.loss == "target":
+            raise ValueError(
+                "loss target is for entries with a target: of format split each side is an entry of its own"
+            )
         return self
 
     @property

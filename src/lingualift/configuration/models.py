@@ -10,7 +10,8 @@ from lingualift.configuration.base import Entry, Name
 class Scratch(Entry):
     """A small Llama with fresh weights and a byte-level BPE tokenizer of its own."""
 
-    vocabulary: PositiveInt = Field(6000, description="Tokens of the tokenizer, special tokens included.")
+    # The 256 bytes and the end of a sequence.
+    vocabulary: int = Field(6000, ge=257, description="Tokens of the tokenizer, special tokens included.")
     hidden: PositiveInt = Field(192, description="Width of the hidden states.")
     layers: PositiveInt = Field(4, description="Transformer layers.")
     heads: PositiveInt | None = Field(None, description="Attention heads; one for every 64 hidden units by default.")
@@ -67,7 +68,10 @@ class Model(Entry):
     from_: Name | None = Field(None, alias="from", description="Another model of this configuration.")
     pretrain: Stage | None = Field(None, description="The stage: (continual) pre-training.")
     finetune: Stage | None = Field(None, description="Or the stage: instruction tuning.")
-    ablates: Name | None = Field(None, description="The model of which this one is an ablation: one stage differs.")
+    ablates: Name | None = Field(
+        None,
+        description="The model of which this one is an ablation: one thing differs, a stage or in one the mixture or the recipe.",
+    )
 
     @model_validator(mode="after")
     def _one_base_one_stage(self) -> "Model":
@@ -192,11 +196,6 @@ class Recipe(Entry):
                 f"offload {self.offload} goes with parallelism {' or '.join(able)}, not {self.parallelism}"
             )
         return self
-
-    @property
-    def accumulation(self) -> int:
-        """Micro-batches in one optimiser step, on the devices that the recipe is for."""
-        return self.share(self.nodes * self.devices)[1]
 
     def share(self, devices: int) -> tuple[int, int]:
         """What each of some devices does of one optimiser step, which is of the same blocks on any number of them.

@@ -37,9 +37,9 @@ class Family:
 FAMILIES: Mapping[str, Family] = {
     "m2m100": Family(column="m2m100", source=True),
     "nllb": Family(column="nllb", source=True),
-    "madlad": Family(column="madlad", prompt="madlad"),
+    "madlad": Family(column="madlad_mt", prompt="madlad"),
     "aya": Family(prompt="plain"),
-    # OPUS-MT marks the target by ISO 639-3, as Tatoeba does.
+    # OPUS-MT marks the target as Tatoeba does, or by ISO 639-3 (marian.py); a model of one pair is told nothing.
     "marian": Family(column="tatoeba"),
 }
 

@@ -50,17 +50,26 @@ class Architecture:
         """Weights that a token is multiplied with: the matrices, the output layer, not the look-up of embeddings."""
         return self.layers * self.layer_matrices + self.vocabulary * self.hidden
 
-    def training_flops(self, block: int) -> int:
+    def training_flops(self, block: int, lora: Lora | None = None) -> int:
         """Floating-point operations of one trained token, forward and backward.
 
         Six for each weight that it is multiplied with, and 12 x layers x hidden x block for attention (the convention
-        of PaLM, appendix B, which does not halve it for the causal mask).
+        of PaLM, appendix B, which does not halve it for the causal mask). Of frozen weights, under adapters, there is no
+        gradient to be computed: four, and six for each weight of the adapters.
         """
-        return 6 * self.multiplied + 12 * self.layers * self.hidden * block
+        attention = 12 * self.layers * self.hidden * block
+        if lora is None:
+            return 6 * self.multiplied + attention
+        return 4 * self.multiplied + 6 * self.trained(lora) + attention
 
     def evaluation_flops(self, block: int) -> int:
         """Floating-point operations of one token of which only the loss is asked: a third of those of training."""
         return self.training_flops(block) // 3
+
+    def checkpointing_share(self, block: int, lora: Lora | None = None) -> float:
+        """The model's own work as a share of all that is done where each forward pass is done again (0.75 without LoRA)."""
+        own = self.training_flops(block, lora)
+        return own / (own + self.evaluation_flops(block))
 
     def inference_flops(self, context: int) -> int:
         """Floating-point operations of one read or written token behind ``context`` others."""

@@ -1,21 +1,21 @@
 """The bill of a run: what each training and each translation takes, disk, jobs."""
 
 import re
-import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lingualift.configuration.models import Recipe
-from lingualift.configuration.schema import Benchmark
 from lingualift.errors import LingualiftError
 from lingualift.estimates.architectures import KNOWN, Architecture, of_base
+from lingualift.estimates.comet import Scoring, scorings
 from lingualift.estimates.devices import Device
 from lingualift.estimates.memory import Memory, training_memory
+from lingualift.estimates.testsets import benchmark_sentences
 from lingualift.estimates.tokens import Text, Tokens, mixture_tokens
-from lingualift.files import read_json
+from lingualift.files import files_below
 from lingualift.planning import Plan
 
 _HOUR = 3600
@@ -32,6 +32,7 @@ class Assumptions:
     Attributes:
         utilisation: share of the peak that training reaches, counting the operations of the model alone.
         decoding: share of the peak that translation reaches; it waits for memory, not for arithmetic.
+        scoring: share of the peak, in the metric's precision, that COMET's encoder reaches.
         nodes: machines of every training, in place of the recipe's.
         devices: devices of each of them, in place of the recipe's.
         rows: rows of corpora that are not there yet.
@@ -42,6 +43,7 @@ class Assumptions:
     device: Device
     utilisation: float = 0.4
     decoding: float = 0.03
+    scoring: float = 0.3
     nodes: int | None = None
     devices: int | None = None
     text: Text = field(default_factory=Text)
@@ -51,7 +53,10 @@ class Assumptions:
 
     @property
     def checkpointed_utilisation(self) -> float:
-        """With gradient checkpointing a fourth of the arithmetic is forward passes done again, not the model's own."""
+        """With gradient checkpointing a fourth of the arithmetic is forward passes done again, not the model's own.
+
+        With adapters, whose backward pass is shorter, it is a third (:meth:`Architecture.checkpointing_share`).
+        """
         return 0.75 * self.utilisation
 
 
@@ -60,6 +65,8 @@ class Training:
     """The bill of one trained model.
 
     Attributes:
+        base: the model that it starts from.
+        bfloat16: whether it computes in bfloat16.
         hours: by the wall clock.
         evaluating: of these, for the loss on held-out blocks.
         disk: bytes of the model itself.
@@ -67,13 +74,14 @@ class Training:
     """
 
     model: str
+    base: str | None
     architecture: Architecture
     recipe: Recipe
     block: int
     tokens: Tokens
     steps: int
     ranks: int
-    flops: float
+    bfloat16: bool
     hours: float
     evaluating: float
     memory: Memory
@@ -111,19 +119,21 @@ class Bill:
 
     trainings: list[Training]
     translations: list[Translating]
+    scorings: list[Scoring]
+    text_disk: float
     packed_disk: float
     assumptions: Assumptions
     notes: tuple[str, ...] = ()
 
     @property
     def device_hours(self) -> float:
-        return sum(it.device_hours for it in (*self.trainings, *self.translations))
+        return sum(it.device_hours for it in (*self.trainings, *self.translations, *self.scorings))
 
     @property
     def disk(self) -> float:
-        """Bytes, with checkpoints, of which those of one training alone are there at a time in a row of stages."""
+        """Bytes, with the most checkpoints that are there at a time."""
         kept = sum(it.disk for it in (*self.trainings, *self.translations))
-        return kept + self.packed_disk + max((checkpoints(it) for it in self.trainings), default=0.0)
+        return kept + self.text_disk + self.packed_disk + checkpoints_at_once(self.trainings)
 
 
 def bill(plan: Plan, assumptions: Assumptions, *, results: Path) -> Bill:
@@ -142,6 +152,7 @@ def bill(plan: Plan, assumptions: Assumptions, *, results: Path) -> Bill:
             raise LingualiftError(f"--shape {name}={shape}: known are {', '.join(KNOWN)}")
     for what, names, section in (
         ("--rows", assumptions.rows, plan.configuration.corpora),
+        ("--row-tokens", assumptions.text.row_tokens, plan.configuration.corpora),
         ("--tokens", assumptions.tokens, plan.configuration.mixtures),
     ):
         if unknown := sorted(set(names) - set(section)):
@@ -154,9 +165,21 @@ def bill(plan: Plan, assumptions: Assumptions, *, results: Path) -> Bill:
             translations.append(_translating(plan, system, asked, assumptions, results))
         except LingualiftError as error:
             notes.append(f"translating with {system} is not in it: {error}")
+    scored = scorings(
+        plan,
+        results,
+        device=assumptions.device,
+        utilisation=assumptions.scoring,
+        length=assumptions.text.sentence_tokens,
+    )
+    shown = dict.fromkeys(it.benchmark for it in translations if it.benchmark in plan.configuration.benchmarks)
+    shown |= dict.fromkeys(name for it in scored for name in it.benchmarks)
+    notes += filter(None, (benchmark_sentences(plan, name, results)[1] for name in shown))
     return Bill(
         trainings=trainings,
         translations=translations,
+        scorings=scored,
+        text_disk=_stored(packed, plan, results),
         packed_disk=sum(_shards(it, plan, *pair, results) for pair, it in packed.items()),
         assumptions=assumptions,
         notes=tuple(dict.fromkeys(notes)),
@@ -165,12 +188,17 @@ def bill(plan: Plan, assumptions: Assumptions, *, results: Path) -> Bill:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Sentences that a system is to translate: a benchmark's, or those of a supplement."""
+    """Sentences that a system is to translate: a benchmark's, or those of a supplement, which may be documents.
+
+    Attributes:
+        length: tokens of one.
+    """
 
     name: str
     directions: int
     sentences: int
     jobs: int
+    length: float
 
 
 def _asked(plan: Plan, assumptions: Assumptions, results: Path) -> Iterator[tuple[str, Asked]]:
@@ -183,17 +211,27 @@ def _asked(plan: Plan, assumptions: Assumptions, results: Path) -> Iterator[tupl
                 if (system, name) not in seen:
                     seen.add((system, name))
                     directions = len(plan.directions(name))
-                    sentences = directions * _test_sentences(plan.configuration.benchmarks[name], name, results)
-                    asked = Asked(name=name, directions=directions, sentences=sentences, jobs=plan.shards(name))
+                    sentences = directions * benchmark_sentences(plan, name, results)[0]
+                    asked = Asked(
+                        name=name,
+                        directions=directions,
+                        sentences=sentences,
+                        jobs=plan.shards(name),
+                        length=assumptions.text.sentence_tokens,
+                    )
                     yield system, asked
     for name in plan.translated_corpora():
         # Of a pair without English both sides are translated.
         if name in assumptions.rows:
             corpus = plan.configuration.corpora[name]
-            yield (
-                corpus.system,
-                Asked(name=name, directions=0, sentences=2 * assumptions.rows[name], jobs=plan.supplement_shards(name)),
+            asked = Asked(
+                name=name,
+                directions=0,
+                sentences=2 * assumptions.rows[name],
+                jobs=plan.supplement_shards(name),
+                length=assumptions.text.of_row(corpus.source, plan.configuration.corpora),
             )
+            yield corpus.system, asked
 
 
 def _tokens(plan: Plan, mixture: str, owner: str, assumptions: Assumptions, results: Path) -> Tokens:
@@ -221,32 +259,29 @@ def _training(
     held_out = recipe.evaluation.held_out(tokens.blocks) if recipe.evaluation else 0
     steps = max(1, -(-round((tokens.blocks - held_out) * recipe.epochs) // recipe.batch))
     steps = min(steps, recipe.max_steps or steps)
-    flops = steps * recipe.batch * block * architecture.training_flops(block)
-    share = assumptions.checkpointed_utilisation if recipe.gradient_checkpointing else assumptions.utilisation
+    flops = steps * recipe.batch * block * architecture.training_flops(block, recipe.lora)
+    share = assumptions.utilisation
+    if recipe.gradient_checkpointing:
+        share *= architecture.checkpointing_share(block, recipe.lora)
     evaluations = -(-steps // recipe.evaluation.every) if recipe.evaluation else 0
     evaluating = evaluations * held_out * block * architecture.evaluation_flops(block)
     speed = assumptions.device.peak_in(recipe.precision) * ranks * _HOUR
     evaluating /= speed * assumptions.utilisation
+    bfloat16 = assumptions.device.computes_in_bfloat16(recipe.precision)
     try:
-        memory = training_memory(
-            architecture,
-            recipe,
-            block=block,
-            ranks=ranks,
-            bfloat16=assumptions.device.computes_in_bfloat16(recipe.precision),
-            liger=recipe.liger,
-        )
+        memory = training_memory(architecture, recipe, block=block, ranks=ranks, bfloat16=bfloat16, liger=recipe.liger)
     except ValueError as error:
         raise LingualiftError(f"{name}: {error}: choose other --nodes or --gpus-per-node") from None
     return Training(
         model=name,
+        base=plan.configuration.models[name].from_,
         architecture=architecture,
         recipe=recipe,
         block=block,
         tokens=tokens,
         steps=steps,
         ranks=ranks,
-        flops=flops,
+        bfloat16=bfloat16,
         hours=flops / (speed * share) + evaluating,
         evaluating=evaluating,
         memory=memory,
@@ -265,9 +300,37 @@ def checkpoints(training: Training) -> float:
     """
     recipe, weights = training.recipe, training.architecture.trained(training.recipe.lora)
     number = recipe.keep_checkpoints + 1 + (recipe.evaluation is not None and recipe.evaluation.keep == "best")
-    # Weights and two moments in float32; DeepSpeed keeps bfloat16 weights beside.
+    # Weights and two moments in float32; DeepSpeed keeps the weights beside in the precision that it computes in.
     whole = 12 * weights
-    return float(number * (whole + 2 * weights) + whole if recipe.parallelism.startswith("zero") else number * whole)
+    beside = (2 if training.bfloat16 else 4) * weights
+    return float(number * (whole + beside) + whole if recipe.parallelism.startswith("zero") else number * whole)
+
+
+def checkpoints_at_once(trainings: Sequence[Training]) -> float:
+    """Bytes of the checkpoints that are kept at the most, where all trainings run at once that can.
+
+    Stages of one chain run one after the other, and a finished training keeps none; models of one base run side by side.
+    """
+    names = {it.model for it in trainings}
+    below: dict[str | None, list[Training]] = {}
+    for it in trainings:
+        below.setdefault(it.base if it.base in names else None, []).append(it)
+
+    def most(it: Training) -> float:
+        return max(checkpoints(it), sum(map(most, below.get(it.model, []))))
+
+    return sum(map(most, below.get(None, [])))
+
+
+def _stored(packed: Mapping[tuple[str, str], Tokens], plan: Plan, results: Path) -> float:
+    """Bytes of imported and augmented text: as it is there, else as it was reckoned."""
+    reckoned = {name: size for tokens in packed.values() for name, size in tokens.stored.items()}
+    made = plan.configuration.augmentations
+    named = {it.source for mixture, _ in packed for it in plan.configuration.mixtures[mixture].components}
+    named |= {made[name].source for name in named if name in made}
+    folders = {name: results / ("augmentations" if name in made else "corpora") / name for name in named}
+    there = {name: sum(path.stat().st_size for path in files_below(it)) for name, it in folders.items() if it.is_dir()}
+    return float(sum((reckoned | there).values()))
 
 
 def _shards(tokens: Tokens, plan: Plan, mixture: str, owner: str, results: Path) -> float:
@@ -281,7 +344,7 @@ def _shards(tokens: Tokens, plan: Plan, mixture: str, owner: str, results: Path)
 def _translating(plan: Plan, system: str, asked: Asked, assumptions: Assumptions, results: Path) -> Translating:
     entry = plan.configuration.systems[system]
     architecture = _shape(plan, entry.model, assumptions, results)
-    length = assumptions.text.sentence_tokens
+    length = asked.length
     # Reading the prompt, with about as many tokens of instruction, then writing one hypothesis a beam.
     tokens = 2 * length + length * entry.beam
     flops = asked.sentences * tokens * architecture.inference_flops(int(2 * length))
@@ -292,47 +355,25 @@ def _translating(plan: Plan, system: str, asked: Asked, assumptions: Assumptions
         sentences=asked.sentences,
         jobs=asked.jobs,
         device_hours=flops / (assumptions.device.peak * assumptions.decoding) / _HOUR,
-        disk=asked.sentences * (assumptions.text.sentence_bytes + _STORE_LINE),
+        disk=asked.sentences * (length * assumptions.text.bytes_per_token + _STORE_LINE),
     )
 
 
-def _test_sentences(benchmark: Benchmark, name: str, results: Path) -> int:
-    """Sentences of one direction: as imported, or at most FLORES-101's 1,012."""
-    manifest = results / "benchmarks" / name / "manifest.json"
-    rows = 1012
-    if manifest.is_file():
-        rows = max(table["rows"] for table in read_json(manifest)["tables"])
-    return min(rows, benchmark.limit or rows)
+def num_jobs(config: Path, profile: Path | None) -> dict[str, int]:
+    """Jobs of each rule that Snakemake would run, by its own dry run.
 
-
-def num_jobs(config: Path, profile: Path | None) -> dict[str, int] | None:
-    """Jobs of each rule that Snakemake would run, by its own dry run; None where it cannot say."""
+    Raises:
+        LingualiftError: it cannot plan the run; with the last that it said.
+    """
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--configfile", str(config)]
     command += ["--profile", str(profile)] if profile else ["--cores", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
     if done.returncode:
-        return None
+        # A dry run says it on the standard output, with the place in the workflow behind it.
+        lines = (done.stdout + done.stderr).splitlines()
+        said = [line for line in lines if line.strip() and not line.startswith("  File ")] or ["it said nothing"]
+        raise LingualiftError(
+            f"Snakemake cannot plan the run: {said[-1].strip()} (`--no-jobs` leaves the jobs uncounted)"
+        )
     return {name: int(count) for name, count in found if name != "all"} or {"total": 0}
-
-
-def measured_utilisation(
-    log: Path, architecture: Architecture, *, block: int, ranks: int, device: Device, precision: str = "auto"
-) -> float:
-    """The share of the peak that a training reached, from its ``training.jsonl``.
-
-    The median of its lines, without the first, which holds the start.
-
-    Args:
-        precision: that it computed in.
-
-    Raises:
-        LingualiftError: a log with fewer than two lines.
-    """
-    import json
-
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    speeds = [line["tokens_per_second"] for line in lines[1:] if line.get("tokens_per_second")]
-    if not speeds:
-        raise LingualiftError(f"{log}: too short to measure a speed")
-    return statistics.median(speeds) * architecture.training_flops(block) / (device.peak_in(precision) * ranks)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from lingualift.configuration.loading import load_run
 from lingualift.errors import LingualiftError
-from lingualift.estimates.architectures import of_folder
-from lingualift.estimates.bills import Assumptions, bill, measured_utilisation, num_jobs
+from lingualift.estimates.bills import Assumptions, bill, num_jobs
 from lingualift.estimates.devices import Device, device
+from lingualift.estimates.efficiency import trained
+from lingualift.estimates.llamax import checks
 from lingualift.estimates.printing import print_bill
 from lingualift.estimates.tokens import Text
-from lingualift.files import read_json
 from lingualift.planning import Plan
 
 
@@ -25,7 +25,9 @@ def estimate(
     nodes: int | None = None,
     gpus_per_node: int | None = None,
     sentence_tokens: float = 40,
+    document_tokens: float = 950,
     rows: Sequence[str] = (),
+    row_tokens: Sequence[str] = (),
     tokens: Sequence[str] = (),
     shapes: Sequence[str] = (),
     profile: Path | None = None,
@@ -35,7 +37,7 @@ def estimate(
 
     Args:
         measured: the folder of a model that was trained on the same devices: its speed is taken for all.
-        rows, tokens, shapes: ``name=value``.
+        rows, row_tokens, tokens, shapes: ``name=value``.
         jobs: ask Snakemake for the number of jobs, which takes as long as a dry run.
 
     Raises:
@@ -52,31 +54,31 @@ def estimate(
         utilisation=utilisation,
         nodes=nodes,
         devices=gpus_per_node,
-        text=Text(sentence_tokens=sentence_tokens),
+        text=Text(
+            sentence_tokens=sentence_tokens,
+            document_tokens=document_tokens,
+            row_tokens={name: float(number) for name, number in _pairs("--row-tokens", row_tokens).items()},
+        ),
         rows={name: int(float(number)) for name, number in _pairs("--rows", rows).items()},
         tokens={name: float(number) for name, number in _pairs("--tokens", tokens).items()},
         shapes=_pairs("--shape", shapes),
     )
     results = Path("results") / plan.configuration.run
     found = bill(plan, assumptions, results=results)
-    return print_bill(found, run=plan.configuration.run, jobs=num_jobs(config, profile) if jobs else None, notes=notes)
+    return print_bill(
+        found,
+        run=plan.configuration.run,
+        jobs=num_jobs(config, profile) if jobs else None,
+        notes=notes,
+        checks=checks(plan.run.languages, assumptions.text),
+    )
 
 
 def _measured(folder: Path, chosen: Device) -> tuple[float, str]:
     """The utilisation that a trained model's log shows."""
-    manifest = read_json(folder / "manifest.json")
-    recipe, counts = manifest["recipe"], manifest["counts"]
-    block = round(counts["tokens"] / counts["steps"] / recipe["batch"])
-    share = measured_utilisation(
-        folder / "training.jsonl",
-        of_folder(folder),
-        block=block,
-        ranks=recipe["nodes"] * recipe["devices"],
-        device=chosen,
-        precision=manifest.get("precision", "auto"),
-    )
+    found = trained(folder)
     # Taken with checkpointing: what it would be without.
-    share = share / 0.75 if recipe.get("gradient_checkpointing") else share
+    share = found.share(found.steady_speed, chosen) / found.checkpointing_share
     return share, f"measured in {folder}/training.jsonl"
 
 

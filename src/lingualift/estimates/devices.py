@@ -81,9 +81,10 @@ def device(name: str, *, memory_gb: float | None = None, peak_tflops: float | No
     elif memory_gb is not None and peak_tflops is not None:
         known = Device(name=name, memory=0, peak=0)
     else:
+        alike = [it for it in DEVICES if it.startswith(f"{name}-")]
+        hint = f", did you mean {' or '.join(alike)}?" if alike else nearest(name, DEVICES)
         raise LingualiftError(
-            f"no GPU {name!r}{nearest(name, DEVICES)}; known are {', '.join(DEVICES)}; for any other give "
-            "--gpu-memory and --peak"
+            f"no GPU {name!r}{hint}; known are {', '.join(DEVICES)}; for any other give --gpu-memory and --peak"
         )
     if memory_gb is not None:
         known = replace(known, memory=memory_gb * _GB)

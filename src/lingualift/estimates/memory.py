@@ -29,7 +29,7 @@ class Memory:
         optimiser: AdamW's two moments, and float32 weights where training has a copy of its own.
         activations: what the forward pass leaves for the backward pass, at its highest.
         logits: of the output layer, with the loss and its gradient.
-        gathered: weights that are whole only while they are used (ZeRO-3, FSDP).
+        gathered: weights, and of FSDP gradients, that are whole only while they are used (ZeRO-3, FSDP).
         host: what lies in the memory of the host instead.
     """
 
@@ -63,7 +63,7 @@ def training_memory(
     kind, offload = recipe.parallelism, recipe.offload
     width = _BFLOAT16 if bfloat16 else _FLOAT32
     layer = architecture.layer_matrices
-    gathered = host = 0
+    gathered = 0
     if kind in ("none", "ddp"):
         # Autocast keeps bfloat16 copies of the matrices from the forward to the backward pass.
         weights = _FLOAT32 * total + (_BFLOAT16 * architecture.multiplied if bfloat16 else 0)
@@ -74,20 +74,33 @@ def training_memory(
         weights = _FLOAT32 * total // ranks
         gradients = _FLOAT32 * trained // ranks
         optimiser = 2 * _FLOAT32 * trained // ranks
-        # One layer in use, one on its way, and the embeddings with the output layer, which are a unit of their own.
-        gathered = width * (2 * layer + architecture.vocabulary * architecture.hidden * (1 if architecture.tied else 2))
+        # One layer in use, one on its way, and the embeddings with the output layer, which are a unit of their own and
+        # stay. The gradients of one layer as they come, and in float32 as they are sent; of the output layer, which wait.
+        # Each micro-batch's are sent: none are kept whole from one to the next.
+        output = architecture.vocabulary * architecture.hidden
+        gathered = width * (2 * layer + output * (1 if architecture.tied else 2))
+        if not recipe.lora:
+            gathered += width * (layer + output) + _FLOAT32 * layer
     else:
         stage = int(kind[-1])
         weights = width * total // (ranks if stage == 3 else 1)
-        # The bucket that they are summed in is there in full size, however small the model.
-        gradients = width * trained // (ranks if stage >= 2 else 1) + width * _BUCKET
-        # Float32 weights, two moments, and the gradient in float32 while the step is taken.
-        optimiser = 4 * _FLOAT32 * trained // ranks
+        # Stages 2 and 3 sum up a rank's share over micro-batches in float32, stage 1 all in the precision of computing.
+        # The bucket that they are gathered in is there in full size, however small the model; stage 3 has it in float32.
+        gradients = _FLOAT32 * trained // ranks if stage >= 2 else width * trained
+        gradients += (_FLOAT32 if stage == 3 else width) * _BUCKET
+        # They are sent in float32: what is in the bucket once more, where it is not that; stage 3 lays it out by rank.
+        if stage == 3 or width != _FLOAT32:
+            gradients += _FLOAT32 * min(_BUCKET, trained)
+        # Float32 weights, two moments, and the gradient in float32 while the step is taken; in stage 2 it is that which
+        # was summed up, where the weights' own precision is another.
+        optimiser = (3 if stage == 2 and width != _FLOAT32 else 4) * _FLOAT32 * trained // ranks
         gathered = width * min(whole, _MAX_LIVE) if stage == 3 else 0
-    if offload in ("optimizer", "all"):
-        host, optimiser = host + optimiser, 0
+    if offload != "none":
+        optimiser = 0
+        # Stages 1 and 2 have the gradients on the device before they hand them over.
+        gradients -= _FLOAT32 * trained // ranks if kind in ("zero3", "fsdp") else 0
     if offload == "all":
-        host, weights = host + weights, 0
+        weights = 0
     sequences = recipe.share(ranks)[0]
     tokens = sequences * block
     return Memory(
@@ -104,8 +117,27 @@ def training_memory(
         ),
         logits=logits(architecture, tokens, width=width, liger=liger),
         gathered=gathered,
-        host=host,
+        host=offloaded(recipe, whole=total, trained=trained, ranks=ranks, width=width),
     )
+
+
+def offloaded(recipe: Recipe, *, whole: int, trained: int, ranks: int, width: int) -> int:
+    """Bytes of what each rank holds in the memory of the host instead of the device's.
+
+    Args:
+        whole: weights of the model.
+        trained: those that are trained.
+        width: bytes of a number in the precision of computing.
+    """
+    if recipe.offload == "none":
+        return 0
+    if recipe.parallelism == "fsdp":
+        # Weights; gradients and two moments.
+        return _FLOAT32 * (whole + 3 * trained) // ranks
+    # Float32 weights, two moments and gradients. Stages 1 and 2 hand new weights over in the precision of computing,
+    # stage 3 sums gradients up there.
+    states = 4 * _FLOAT32 * trained + (_FLOAT32 if recipe.parallelism == "zero3" else width) * trained
+    return (states + (width * whole if recipe.offload == "all" else 0)) // ranks
 
 
 def activations(
@@ -139,11 +171,12 @@ def activations(
 
 
 def logits(architecture: Architecture, tokens: int, *, width: int, liger: bool = False) -> int:
-    """Bytes of the logits, of the loss's float32 probabilities and of their gradients."""
+    """Bytes of the logits and the loss at their highest, which is in the backward pass."""
     if liger:
         # Chunks of about as many tokens as keep a chunk's logits the size of the hidden states; and the gradients of
         # the hidden states and of the output layer.
         chunk = max(1, tokens * architecture.hidden // architecture.vocabulary)
         gradients = (tokens + architecture.vocabulary) * architecture.hidden * width
         return chunk * architecture.vocabulary * (width + _FLOAT32) + gradients
-    return tokens * architecture.vocabulary * (width + 2 * _FLOAT32)
+    # Once as probabilities, once as the gradient of these, once as that of the logits, which are float32 in the loss.
+    return tokens * architecture.vocabulary * 3 * _FLOAT32

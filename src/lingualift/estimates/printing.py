@@ -2,15 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 
-from lingualift.estimates.bills import Bill, Training, Translating, checkpoints
-from lingualift.estimates.llamax import checks
+from lingualift.estimates.bills import Bill, Training, Translating, checkpoints_at_once
+from lingualift.estimates.comet import Scoring
 
 _GIGA = 1e9
 _HOW = {"packed": "counted", "given": "given", "estimated": "estimated"}
 
 
-def print_bill(bill: Bill, *, run: str, jobs: Mapping[str, int] | None, notes: Sequence[str] = ()) -> str:
-    """The bill of a run, in Markdown."""
+def print_bill(
+    bill: Bill,
+    *,
+    run: str,
+    jobs: Mapping[str, int] | None,
+    notes: Sequence[str] = (),
+    checks: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The bill of a run, in Markdown.
+
+    Args:
+        jobs: those still to run, by rule; None where they were not asked.
+        notes: lines to what it was reckoned with.
+        checks: lines of the table of a published budget (:func:`lingualift.estimates.llamax.checks`).
+    """
     it = bill.assumptions
     used = sorted({training.recipe.parallelism for training in bill.trainings})
     parts = [
@@ -21,13 +34,13 @@ def print_bill(bill: Bill, *, run: str, jobs: Mapping[str, int] | None, notes: S
         parts += [f"## Memory of one GPU, GB ({', '.join(used)})", _table(_memory_rows(bill))]
     if bill.translations:
         parts += ["## Translating", _table([_translating_row(each) for each in bill.translations])]
+    if bill.scorings:
+        parts += ["## Scoring by COMET", _table([_scoring_row(each) for each in bill.scorings])]
     parts += ["## In all", _table(_sums(bill, jobs))]
     parts += ["## Reckoned with", "\n".join(f"- {line}" for line in [*_assumed(bill), *bill.notes, *notes])]
-    rows = [
-        {"LLaMAX2's own budget, by the same formulas": what, "": value}
-        for what, value in checks(it.text.sentence_tokens)
-    ]
-    parts += ["## Check", _table(rows)]
+    if checks:
+        rows = [{"LLaMAX2's own budget, by the same formulas": what, "": value} for what, value in checks]
+        parts += ["## Check", _table(rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -74,17 +87,26 @@ def _translating_row(it: Translating) -> dict[str, str]:
     }
 
 
+def _scoring_row(it: Scoring) -> dict[str, str]:
+    return {
+        "metric": it.metric,
+        "of": f"{len(it.systems)} systems, {', '.join(it.benchmarks)}",
+        "segments": f"{it.segments:,}",
+        "GPU-hours": _hours(it.device_hours),
+    }
+
+
 def _sums(bill: Bill, jobs: Mapping[str, int] | None) -> list[dict[str, str]]:
-    most = max(bill.trainings, key=checkpoints, default=None)
     sums = {
         "GPU-hours": _hours(bill.device_hours),
         "days of training, one after the other": _hours(sum(it.hours for it in bill.trainings) / 24),
         "disk, GB": f"{bill.disk / _GIGA:,.1f}",
+        "of it imported and augmented text": f"{bill.text_disk / _GIGA:,.1f}",
         "of it packed text": f"{bill.packed_disk / _GIGA:,.1f}",
         "of it models": f"{sum(it.disk for it in bill.trainings) / _GIGA:,.1f}",
         "of it hypotheses": f"{sum(it.disk for it in bill.translations) / _GIGA:,.1f}",
-        "of it checkpoints, while they are kept": f"{checkpoints(most) / _GIGA:,.1f}" if most else "0",
-        "jobs that are still to run": f"{jobs['total']:,}" if jobs else "not asked, or Snakemake cannot plan the run",
+        "of it checkpoints, at the most": f"{checkpoints_at_once(bill.trainings) / _GIGA:,.1f}",
+        "jobs that are still to run": f"{jobs['total']:,}" if jobs else "not asked",
     }
     return [{"what": what, "takes": takes} for what, takes in sums.items()]
 
@@ -94,10 +116,21 @@ def _assumed(bill: Bill) -> list[str]:
     lines = [
         f"training reaches {it.utilisation:.3g} of the peak ({it.checkpointed_utilisation:.3g} with gradient "
         f"checkpointing), translating {it.decoding:.3g}",
-        "work of a trained token: 6 x weights it is multiplied with + 12 x layers x hidden x block",
-        f"where nothing is counted yet, a sentence is {it.text.sentence_tokens:g} tokens of {it.text.bytes_per_token:g} bytes",
+        "work of a trained token: 6 x weights it is multiplied with (4 x frozen ones, under adapters) + 12 x layers x "
+        "hidden x block",
+        f"where nothing is counted yet, a sentence is {it.text.sentence_tokens:g} tokens, a document (a record of a "
+        f"monolingual jsonl, parquet or datasets corpus) {it.text.document_tokens:g}, a token "
+        f"{it.text.bytes_per_token:g} bytes; of mC4's documents 950 are mT5's tokens, other tokenizers make more",
     ]
+    if bill.scorings:
+        lines.append(
+            f"COMET embeds three texts a segment with XLM-R large, at {it.scoring:.3g} of the peak in its precision, and "
+            "scores no segment twice: equal ones make it less"
+        )
     for training in bill.trainings:
+        for corpus, tokens in training.tokens.rows.items():
+            given = "as given" if corpus in it.text.row_tokens else "not measured: --row-tokens"
+            lines.append(f"a row of {corpus} is {tokens:g} tokens, {given}")
         bfloat16 = it.device.computes_in_bfloat16(training.recipe.precision)
         if not (bfloat16 and it.device.bfloat16):
             peak = it.device.peak_in(training.recipe.precision)

@@ -3,7 +3,8 @@
 Every figure is written as PNG and SVG, the same bytes for the same figures.
 """
 
-from lingualift.figures.comparisons import count_above, count_directions, per_language, seen_unseen
+from lingualift.figures.comparisons import per_language, seen_unseen
+from lingualift.figures.counts import count_above, count_directions
 from lingualift.figures.drawing import draw_figure
 from lingualift.figures.matrices import direction_matrix, pair_heatmap
 from lingualift.figures.style import write_figure

@@ -1,10 +1,11 @@
-"""Systems beside each other: counts of good directions, and scores language by language."""
+"""Systems beside each other, language by language."""
 
 import textwrap
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from lingualift.figures.style import COLOURS, MARKERS, new_figure, styled
+from lingualift.figures.counts import around
+from lingualift.figures.style import COLOURS, INKS, MARKERS, NOTE, NOTE_LINE, new_figure, note_above, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,114 +15,13 @@ if TYPE_CHECKING:
     # Its name, its scores by language and system, and the groups of languages of each of its rows.
     _Panel = tuple[str, pd.DataFrame, list[list[tuple[str, pd.DataFrame]]]]
 
-# Blue, vermilion, green …: the colours that stand apart most come first, yellow is too light for a marker.
-_INKS = tuple(COLOURS[number] for number in (0, 5, 2, 3, 1, 4, 7))
 # The second of two systems, and the first: dark on light.
 _LIFTED, _BASE = COLOURS[0], COLOURS[1]
 # Inches; languages side by side that are told apart at that width; empty places between two groups of them.
 _PAGE, _ROW_HEIGHT, _MOST, _GAP = 7.0, 1.55, 54, 5
 _SMALL = 7  # points
-# Of a note above axes: points of its letters and lines, letters that a page is wide.
-_NOTE, _NOTE_LINE, _NOTE_WIDTH = 7.5, 10, 105
-# A count over fewer of a centre's directions would say nothing about the system.
-_COVERAGE = 0.9
-
-
-def count_directions(
-    scores: "pd.DataFrame", *, centre: Sequence[str], threshold: float = 10.0, languages: Sequence[str] = ()
-) -> "pd.DataFrame":
-    """How many directions from and into each centre language score above a threshold.
-
-    Args:
-        scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
-        languages: what X runs over; all if empty.
-
-    Returns:
-        Columns ``system``, ``centre``, ``outward`` (c→X), ``inward`` (X→c), and of how many each:
-        ``num_outward``, ``num_inward``; no row for a system without a score around the centre.
-
-    Source: LLaMAX, Figure 1.
-    """
-    import pandas as pd
-
-    rows = []
-    for code in centre:
-        for system, own in scores.dropna(subset="score").groupby("system", sort=False):
-            outward, inward = _around(own, code, languages)
-            if len(outward) + len(inward):
-                counts = [int((part > threshold).sum()) for part in (outward, inward)]
-                rows.append((system, code, *counts, len(outward), len(inward)))
-    return pd.DataFrame(rows, columns=["system", "centre", "outward", "inward", "num_outward", "num_inward"])
-
-
-@styled
-def count_above(
-    scores: "pd.DataFrame",
-    *,
-    systems: Sequence[str],
-    centre: Sequence[str],
-    threshold: float = 10.0,
-    languages: Sequence[str] = (),
-    title: str = "",
-    label: str = "spBLEU",
-) -> "Figure":
-    """Directions into a centre language against those from it that score above a threshold; a marker a system.
-
-    Args:
-        scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
-        centre: a colour for each; a system that has a score in fewer than nine tenths of a centre's directions is not
-            shown there.
-        languages: what X runs over; all if empty.
-
-    Source: LLaMAX, Figure 1.
-    """
-    from matplotlib.lines import Line2D
-
-    counts = count_directions(scores, centre=centre, threshold=threshold, languages=languages)
-    counts = counts[counts["system"].isin(systems)]
-    whole = counts.groupby("centre")[["num_outward", "num_inward"]].transform("max")
-    counts = counts[(counts[["num_outward", "num_inward"]] >= _COVERAGE * whole).all(axis=1)]
-    figure, (axes,) = new_figure(6.1, 4.6)
-    most = max([1, *counts["num_outward"], *counts["num_inward"]])
-    # Points in the same place are drawn one inside the other.
-    below = counts[::-1].groupby(["outward", "inward"]).cumcount()[::-1]
-    axes.plot([0, most], [0, most], color="0.8", linewidth=0.8, zorder=0)
-    for row, number in zip(counts.itertuples(), below, strict=True):
-        axes.scatter(
-            row.outward,
-            row.inward,
-            s=58 * (1 + 1.4 * number),
-            marker=MARKERS[systems.index(row.system) % len(MARKERS)],
-            color=_INKS[centre.index(row.centre) % len(_INKS)],
-            edgecolor="white",
-            linewidth=0.7,
-            clip_on=False,
-            zorder=3,
-        )
-    axes.set_xlim(-0.02 * most, most)
-    axes.set_ylim(-0.02 * most, most)
-    axes.set_aspect("equal")
-    # No half directions, however few there are.
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
-    axes.grid(color="0.92", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.set_xlabel(f"Directions LG→X above {threshold:g} {label}")
-    axes.set_ylabel(f"Directions X→LG above {threshold:g} {label}")
-    axes.set_title(title, loc="left", fontsize=11)
-    marks = [
-        Line2D([], [], linestyle="", marker=MARKERS[place % len(MARKERS)], color="0.25", label=system)
-        for place, system in enumerate(systems)
-    ]
-    inks = [
-        Line2D([], [], linestyle="", marker="s", markersize=8, color=_INKS[place % len(_INKS)], label=code)
-        for place, code in enumerate(centre)
-    ]
-    style = {"frameon": False, "alignment": "left"}
-    figure.legend(handles=marks, title="System", loc="outside right upper", **style)
-    # Beside the other: two legends at one edge would each take room of its own.
-    axes.legend(handles=inks, title="LG", loc="lower right", ncols=2 if len(inks) > 4 else 1, **style)
-    return figure
+# Letters of a note that a page is wide.
+_NOTE_WIDTH = 105
 
 
 @styled
@@ -220,19 +120,10 @@ def per_language(
             axes.vlines(xs, part.min(axis=1), part.max(axis=1), color="0.85", linewidth=1.0, zorder=1)
             for place, system in enumerate(systems):
                 if system in part:
-                    style = {"marker": MARKERS[place % len(MARKERS)], "color": _INKS[place % len(_INKS)]}
+                    style = {"marker": MARKERS[place % len(MARKERS)], "color": INKS[place % len(INKS)]}
                     axes.scatter(xs, part[system], s=14, label=system, zorder=2, **style)
             if not number:
-                axes.annotate(
-                    "\n".join(note),
-                    (0.0, 1.0),
-                    (0, 3),
-                    xycoords="axes fraction",
-                    textcoords="offset points",
-                    fontsize=_NOTE,
-                    linespacing=_NOTE_LINE / _NOTE,
-                    va="bottom",
-                )
+                note_above(axes, note)
             _language_axis(axes, xs, list(part.index), f"{name}, {label}")
     _same_scales(all_axes, panels)
     _heading(figure, all_axes, title, num_columns=min(len(systems), 3), lines=len(notes[0]))
@@ -249,7 +140,7 @@ def _tell_means(
         (0, 3),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
-        fontsize=_NOTE,
+        fontsize=NOTE,
         ha="right" if right else "left",
         va="bottom",
     )
@@ -313,15 +204,6 @@ def _same_scales(all_axes: "Sequence[Axes]", panels: "Sequence[_Panel]") -> None
             axes.tick_params(axis="x", labelsize=_SMALL)
 
 
-def _around(scores: "pd.DataFrame", code: str, languages: Sequence[str]) -> tuple["pd.Series", "pd.Series"]:
-    """The scores from a language by target, and into it by source."""
-    outward = scores[scores["source"] == code].set_index("target")["score"]
-    inward = scores[scores["target"] == code].set_index("source")["score"]
-    if not languages:
-        return outward, inward
-    return outward[outward.index.isin(languages)], inward[inward.index.isin(languages)]
-
-
 def _panels(
     scores: "pd.DataFrame", systems: Sequence[str], centre: str, languages: Sequence[str]
 ) -> list[tuple[str, "pd.DataFrame"]]:
@@ -329,7 +211,7 @@ def _panels(
     import pandas as pd
 
     scores = scores.dropna(subset="score")
-    parts = [_around(scores[scores["system"] == system], centre, languages) for system in systems]
+    parts = [around(scores[scores["system"] == system], centre, languages) for system in systems]
     found = []
     for name, columns in ((f"{centre}→X", [p[0] for p in parts]), (f"X→{centre}", [p[1] for p in parts])):
         panel = pd.concat(columns, axis=1, keys=systems).sort_index()
@@ -355,7 +237,7 @@ def _heading(figure: "Figure", all_axes: "Sequence[Axes]", title: str, *, num_co
     Args:
         lines: of the note between the title and the first axes.
     """
-    all_axes[0].set_title(title, loc="left", fontsize=11, pad=6 + _NOTE_LINE * lines)
+    all_axes[0].set_title(title, loc="left", fontsize=11, pad=6 + NOTE_LINE * lines)
     handles: dict[str, object] = {}
     for axes in all_axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):

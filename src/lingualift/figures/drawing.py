@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from lingualift.configuration.evaluation import Figure as FigureEntry
 from lingualift.errors import LingualiftError
-from lingualift.figures.comparisons import count_above, per_language, seen_unseen
+from lingualift.figures.comparisons import per_language, seen_unseen
+from lingualift.figures.counts import count_above
 from lingualift.figures.matrices import direction_matrix, pair_heatmap
 from lingualift.figures.style import write_figure
 from lingualift.files import atomic_path

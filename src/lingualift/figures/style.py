@@ -1,7 +1,7 @@
 """How every figure looks, and how it is written: as PNG and SVG, the same bytes for the same figures."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
@@ -15,8 +15,12 @@ _Arguments = ParamSpec("_Arguments")
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+# Blue, vermilion, green …: the colours that stand apart most come first, yellow is too light for a marker.
+INKS = tuple(COLOURS[number] for number in (0, 5, 2, 3, 1, 4, 7))
 # Told apart in print without colour.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# Of a note above axes: points of its letters and of its lines.
+NOTE, NOTE_LINE = 7.5, 10
 _STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -75,3 +79,17 @@ def new_figure(width: float, height: float, *, rows: int = 1, share: bool = True
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, 1, sharex=share and rows > 1, squeeze=False)[:, 0]
     return figure, list(axes)
+
+
+def note_above(axes: "Axes", lines: Sequence[str]) -> None:
+    """A note in small letters between the title and the axes."""
+    axes.annotate(
+        "\n".join(lines),
+        (0.0, 1.0),
+        (0, 3),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=NOTE,
+        linespacing=NOTE_LINE / NOTE,
+        va="bottom",
+    )

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 
-from lingualift.planning.data import DataPlan
-from lingualift.planning.evaluation import EvaluationPlan
+from lingualift.planning.inventory import Inventory
 
 # Raised when a stage's output would change though its settings do not: everything made by it is then made again.
 STAGE_VERSIONS = {
     "import_corpus": 1,
     "import_benchmark": 2,
-    "build_lexicon": 1,
-    "augment_corpus": 1,
+    "build_lexicon": 2,
+    "augment_corpus": 2,
     "translate_supplement": 1,
     "assemble_supplement": 1,
-    "mix_corpora": 1,
+    "mix_corpora": 2,
     "train_tokenizer": 1,
     "pack_mixture": 1,
     "train_model": 1,
@@ -25,19 +24,21 @@ STAGE_VERSIONS = {
     "read_hypotheses": 1,
     "score_hypotheses": 1,
     "detect_languages": 1,
-    "score_comet": 1,
+    "score_comet": 2,
     "compare_systems": 1,
     "read_published_scores": 1,
-    "make_table": 3,
-    "make_figure": 4,
+    "make_table": 4,
+    "make_figure": 5,
+    "plot_training": 4,
     "describe_mixture": 1,
     "fetch_dataset": 1,
     "fetch_model": 1,
+    "fetch_public_set": 1,
     "build_comet_environment": 1,
 }
 
 
-class Plan(DataPlan, EvaluationPlan):
+class Plan(Inventory):
     """Everything that the rules look up."""
 
     def targets(self) -> list[str]:

@@ -1,7 +1,6 @@
 """What all parts of a plan share: the checked configuration, and how an entry becomes the setting of a job."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel
@@ -30,9 +29,6 @@ class Lookups:
             code: {"codes": {name: theirs for name, theirs in self.run.languages[code].codes.items() if name == column}}
             for code in codes
         }
-
-    def _language(self, code: str) -> dict[str, Any]:
-        return {**asdict(self.run.languages[code]), "codes": dict(self.run.languages[code].codes)}
 
 
 def plain(entry: BaseModel) -> dict[str, Any]:

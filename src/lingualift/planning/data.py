@@ -7,6 +7,7 @@ from typing import Any
 from lingualift.configuration.corpora import DatasetsCorpus, Hub
 from lingualift.configuration.corpus_base import Corpus
 from lingualift.configuration.lexicons import Dictionary
+from lingualift.configuration.mixtures import Component
 from lingualift.configuration.schema import Benchmark, TranslatedCorpus
 from lingualift.errors import LingualiftError
 from lingualift.files import files_below
@@ -51,24 +52,6 @@ class DataPlan(SystemPlan):
             if code in wanted and (column is None or column in self.run.languages[code].codes)
         ]
 
-    def missing_data(self) -> dict[str, list[str]]:
-        """For each corpus, benchmark, dictionary and base model, what is not there."""
-        missing: dict[str, list[str]] = {}
-        for section in ("corpora", "benchmarks"):
-            for name, entry in getattr(self.configuration, section).items():
-                corpus = entry.test if isinstance(entry, Benchmark) else entry
-                if isinstance(corpus, Corpus) and not self._is_fetched(corpus):
-                    files = self._files(corpus) or [self.run.data / corpus.pattern]
-                    missing[f"{section}.{name}"] = [str(path) for path in files if not path.exists()]
-        for name, dictionary in self.configuration.dictionaries.items():
-            path = self.run.data / dictionary.path
-            missing[f"dictionaries.{name}"] = [] if path.exists() else [str(path)]
-        for name, model in self.configuration.models.items():
-            if model.path is not None and not (self.run.data / model.path).exists():
-                missing[f"models.{name}"] = [str(self.run.data / model.path)]
-        missing |= self.missing_systems()
-        return {name: files for name, files in missing.items() if files}
-
     def fetched_datasets(self) -> dict[str, Hub]:
         """What is fetched from the hub, by the folder it goes into, relative to the data folder."""
         entries = [
@@ -109,13 +92,16 @@ class DataPlan(SystemPlan):
         return self._imported(corpus if isinstance(corpus, Corpus) else None, strict=False)
 
     def benchmark_settings(self, name: str) -> dict[str, Any]:
-        return self._imported(self.configuration.benchmarks[name].test, strict=True)
+        """As of a corpus, and what langdetect calls its languages, which are looked at."""
+        settings = self._imported(self.configuration.benchmarks[name].test, strict=True)
+        codes = {code: self.run.languages[code].codes for code in settings["languages"]}
+        return {**settings, "langdetect": {code: it["langdetect"] for code, it in codes.items() if "langdetect" in it}}
 
     def _imported(self, corpus: Any, *, strict: bool) -> dict[str, Any]:
         covered = corpus.languages_covered(self.languages, self.run.languages)
         return {
-            "corpus": plain(corpus),
-            "languages": self._codes(covered or self.languages, corpus.codes),
+            "corpus": plain(corpus.counted(covered, self.run.languages)),
+            "languages": self._codes(covered or self.languages, getattr(corpus, "codes", None)),
             "strict": strict,
             "data": str(self.run.data),
         }
@@ -129,9 +115,11 @@ class DataPlan(SystemPlan):
 
     def lexicon_settings(self, name: str) -> dict[str, Any]:
         dictionary = self.configuration.dictionaries[name]
+        covered = self._dictionary_languages(dictionary)
+        codes = self._codes(covered, dictionary.codes)
         return {
             "dictionary": plain(dictionary),
-            "languages": self._codes(self._dictionary_languages(dictionary), dictionary.codes),
+            "languages": {code: codes[code] | {"scripts": list(self.run.languages[code].scripts)} for code in covered},
             "data": str(self.run.data),
         }
 
@@ -185,24 +173,36 @@ class DataPlan(SystemPlan):
         """The names that belong to :meth:`mixture_sources`."""
         return list(dict.fromkeys(component.source for component in self.configuration.mixtures[name].components))
 
-    def _source_folder(self, component: Any) -> str:
+    def _source_folder(self, component: Component) -> str:
         return f"augmentations/{component.source}" if component.augmentation else f"corpora/{component.source}"
 
     def mixture_settings(self, name: str) -> dict[str, Any]:
+        """What determines a mixture: the prompt only where something is asked, names only where a translation is."""
         mixture = self.configuration.mixtures[name]
-        return {
+        settings: dict[str, Any] = {
             "mixture": plain(mixture),
-            "prompt": plain(self.run.prompts[mixture.prompt]),
-            "names": {code: self.run.languages[code].name for code in self.languages},
+            "languages": self.languages,
             "sources": self.source_names(name),
             "max_ratios": self._max_ratios(name),
         }
+        parallel = [it for it in mixture.components if it.format == "instruction"]
+        if parallel or any(self._kind(it) == "instructions" for it in mixture.components):
+            # Where an answer is cut is no matter of what is learnt.
+            settings["prompt"] = plain(self.run.prompts[mixture.prompt].model_copy(update={"stop": ()}))
+        if parallel:
+            asked = {code for it in parallel for code in it.languages or self.languages}
+            codes = [code for code in self.languages if code in asked]
+            settings["names"] = self.run.prompts[mixture.prompt].language_names(self.run.languages, codes)
+        return settings
+
+    def _kind(self, component: Component) -> str:
+        return "parallel" if component.augmentation else self.configuration.corpora[component.source].kind
 
     def _max_ratios(self, mixture: str) -> dict[str, float]:
         ratios = {
             component.corpus: getattr(self.configuration.corpora[component.corpus], "max_length_ratio", None)
             for component in self.configuration.mixtures[mixture].components
-            if component.corpus
+            if component.corpus and self._kind(component) == "parallel"
         }
         return {name: ratio for name, ratio in ratios.items() if ratio is not None}
 

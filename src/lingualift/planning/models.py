@@ -5,7 +5,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lingualift.configuration.models import OPERATIONAL
+from pydantic import ValidationError
+
+from lingualift.configuration.models import OPERATIONAL, Recipe
 from lingualift.errors import LingualiftError
 from lingualift.planning.base import Lookups, plain
 
@@ -53,6 +55,20 @@ class ModelPlan(Lookups):
         folder = root / (owner.path or self.model_folder(base))
         return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20
 
+    def offloaded_mb(self, name: str, *, ranks: int) -> int:
+        """What each rank of a training holds in the memory of the host instead of a GPU's, MB, as far as is known.
+
+        Nothing of adapters, which are small.
+        """
+        from lingualift.estimates.memory import offloaded
+
+        model = self.configuration.models[name]
+        assert model.stage is not None
+        recipe = self.configuration.recipes[model.stage.recipe]
+        weights = self.weights_mb(name) * 2**20 // 4
+        trained = 0 if recipe.lora else weights
+        return offloaded(recipe, whole=weights, trained=trained, ranks=ranks, width=4) // 2**20
+
     def model_inputs(self, name: str) -> dict[str, Any]:
         """The packed mixture, the tokenizer and the base that a model is trained from."""
         model = self.configuration.models[name]
@@ -83,10 +99,54 @@ class ModelPlan(Lookups):
             "recipe": {key: value for key, value in recipe.items() if key not in OPERATIONAL},
         }
 
+    def spread(self, name: str, *, given: Mapping[str, Any] = MappingProxyType({})) -> tuple[int, int]:
+        """The nodes of a training, and the GPUs (without any, processes) of each: the profile's, else its recipe's.
+
+        Args:
+            given: what the profile sets for trainings: ``nodes``, ``devices``.
+
+        Raises:
+            LingualiftError: not a whole number.
+        """
+        recipe = self._recipe(name)
+        for key in ("nodes", "devices"):
+            if not str(given.get(key, 1)).isdecimal():
+                raise LingualiftError(f"train_model: {key} ({given[key]}) in the profile is not a whole number")
+        return int(given.get("nodes", recipe.nodes)), int(given.get("devices", recipe.devices))
+
+    def check_spread(self, name: str, *, gpus: int, given: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Check that a training goes with its nodes and devices, and that the run holds as many GPUs as they have.
+
+        Of GPUs Snakemake would else give it those that there are.
+
+        Args:
+            gpus: how many the run may hold; 0 where jobs ask for none.
+            given: what the profile sets for trainings.
+
+        Raises:
+            LingualiftError: its recipe cannot be spread over so many, or there are fewer.
+        """
+        recipe, (nodes, devices) = self._recipe(name), self.spread(name, given=given)
+        try:
+            Recipe.model_validate(recipe.model_dump(by_alias=True) | {"nodes": nodes, "devices": devices})
+        except ValidationError as error:
+            why = "; ".join(it["msg"].removeprefix("Value error, ") for it in error.errors())
+            raise LingualiftError(f"{name}: {nodes} node(s) with {devices} device(s) by the profile: {why}") from None
+        if "gres" not in given and 0 < gpus < nodes * devices:
+            raise LingualiftError(
+                f"{name} trains on {nodes * devices} GPUs (nodes {nodes} x devices {devices}), the run may hold {gpus}: "
+                f"`resources: [gpu={nodes * devices}]` in the profile, or fewer `nodes` and `devices` of train_model there"
+            )
+
+    def _recipe(self, name: str) -> Recipe:
+        model = self.configuration.models[name]
+        assert model.stage is not None
+        return self.configuration.recipes[model.stage.recipe]
+
     def training_resources(
         self, name: str, *, gpus: bool, given: Mapping[str, Any] = MappingProxyType({})
     ) -> dict[str, Any]:
-        """What a training asks of SLURM's plugin beside memory and time, from its recipe's nodes and devices.
+        """What a training asks of SLURM's plugin beside memory and time, from its nodes and devices (:meth:`spread`).
 
         ``gpu`` counts all its GPUs, of all nodes: the run holds no more of them than the profile allows. On one node
         that is all: the job is then wrapped in ``srun`` by the plugin. On several, the training calls ``srun`` itself,
@@ -95,15 +155,13 @@ class ModelPlan(Lookups):
 
         Args:
             gpus: whether jobs ask for GPUs at all.
-            given: what the profile sets for trainings: ``gpu_model``, the type; or ``gres``, in place of all of this,
-                for clusters that know nothing else.
+            given: what the profile sets for trainings: ``nodes`` and ``devices``; ``gpu_model``, the type; or ``gres``,
+                in place of all of this, for clusters that know nothing else.
 
         Raises:
             LingualiftError: both ``gpu_model`` and ``gres``, or a type of GPUs and no GPUs.
         """
-        model = self.configuration.models[name]
-        assert model.stage is not None
-        recipe = self.configuration.recipes[model.stage.recipe]
+        nodes, devices = self.spread(name, given=given)
         kind, gres = given.get("gpu_model"), given.get("gres")
         if kind and gres:
             raise LingualiftError(f"train_model: gpu_model ({kind}) or gres ({gres}) in the profile, not both")
@@ -113,11 +171,11 @@ class ModelPlan(Lookups):
                 "may hold"
             )
         asked: dict[str, Any] = {"slurm_extra": "--open-mode=append"}
-        if recipe.nodes > 1:
-            each = f" --gpus-per-node={kind + ':' if kind else ''}{recipe.devices}" if gpus and not gres else ""
+        if nodes > 1:
+            each = f" --gpus-per-node={kind + ':' if kind else ''}{devices}" if gpus and not gres else ""
             asked["slurm_extra"] += f" --ntasks-per-node=1{each}"
-            asked |= {"mpi": "srun", "tasks": recipe.nodes}
+            asked |= {"mpi": "srun", "tasks": nodes}
             if gpus:
                 # None: `tasks` would else be taken for tasks of a GPU.
                 asked["tasks_per_gpu"] = 0
-        return asked | ({} if gres else {"gpu": recipe.nodes * recipe.devices if gpus else 0})
+        return asked | ({} if gres else {"gpu": nodes * devices if gpus else 0})

@@ -1,14 +1,15 @@
 """Systems on benchmarks: the files and settings of translation, whatever the kind of system."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lingualift.configuration.base import Entry
 from lingualift.configuration.loading import Run
 from lingualift.configuration.schema import TranslatedCorpus
 from lingualift.configuration.systems import (
     FAMILIES,
-    SERVICE,
     CausalModel,
     Endpoint,
     HypothesisFiles,
@@ -19,10 +20,11 @@ from lingualift.configuration.systems import (
 )
 from lingualift.engines import choose_engine
 from lingualift.errors import LingualiftError
+from lingualift.marian import marian_directions
 from lingualift.planning.base import plain
 from lingualift.planning.models import ModelPlan
-from lingualift.sequence_models import codes_in, detect_family
-from lingualift.translation import names_of
+from lingualift.sequence_models import codes_in, detect_family, told_codes
+from lingualift.translation import PACE, names_of
 
 Direction = tuple[str, str]
 _NODE = (CausalModel, TranslationModel)
@@ -121,7 +123,10 @@ class SystemPlan(ModelPlan):
             return set()
         if isinstance(system, TranslationModel):
             names, family = self._model_codes(name), self._family(name)
-            if family is not None and not (system.by_direction and family == "marian"):
+            if family == "marian" and not system.by_direction:
+                folder = self.run.data / system.translator
+                directions = marian_directions(folder, directions, names, self.run.languages)
+            elif family not in (None, "marian") and system.column(family):
                 both = FAMILIES[family].source
                 directions = [(a, b) for a, b in directions if b in names and (a in names or not both)]
         elif isinstance(system, HypothesisFiles):
@@ -158,6 +163,10 @@ class SystemPlan(ModelPlan):
         entries = (*self.configuration.tables.values(), *self.configuration.figures.values())
         shown = dict.fromkeys((s, b) for entry in entries for s in entry.systems for b in entry.benchmarks)
         said: dict[str, str] = {}
+        for name in dict.fromkeys(system for system, _ in shown):
+            base = self._base(name)
+            if isinstance(base, Endpoint) and base.api_key_env and not os.environ.get(base.api_key_env):
+                said[f"systems.{name}"] = f"{base.api_key_env} is not set: it can be planned, not asked"
         for system, benchmark in shown:
             if self.system_kind(system) == "scores":
                 continue
@@ -287,6 +296,10 @@ class SystemPlan(ModelPlan):
 
     # The systems themselves
 
+    def system_settings(self, name: str) -> dict[str, Any]:
+        """What determines the answers of a system, in all languages of the run."""
+        return self._system(name)
+
     def system_inputs(self, name: str, directions: Sequence[Direction] = ()) -> dict[str, Any]:
         """The model of a system, and its converted form where the engine has one.
 
@@ -312,31 +325,31 @@ class SystemPlan(ModelPlan):
             family = self._family(name)
             prompt = self.run.prompts.get(system.prompt_name(family)) if family else None
             return {
-                "system": {**plain(system), "translator": str(self.run.data / system.translator)},
+                "system": {**_without_pace(system), "translator": str(self.run.data / system.translator)},
                 "family": family,
                 "column": system.column(family) if family else "",
                 "prompt": plain(prompt) if prompt else None,
                 "names": names_of(self._model_codes(name), languages),
                 "languages": languages,
             }
-        entry = plain(system)
+        entry = _without_pace(system)
         if isinstance(system, CausalModel):
             entry = {key: entry[key] for key in ("model", "prompt") if key in entry} | entry
             entry["engine"] = choose_engine(system, gpus=self.gpus)
-        return {
-            "system": {key: value for key, value in entry.items() if key not in SERVICE},
-            "prompt": plain(self.run.prompts[system.prompt]),
-            "names": {code: self.run.languages[code].name for code in languages},
-        }
+        prompt = self.run.prompts[system.prompt]
+        names = prompt.language_names(self.run.languages, languages)
+        return {"system": entry, "prompt": plain(prompt), "names": names}
 
     def _model_codes(self, name: str) -> Mapping[str, str]:
         """Our code → what a translation model is told; nothing for languages that it lacks."""
         family = self._family(name)
         if family is None:
             return {}
-        mine = {code: self.run.languages[code] for code in self.languages}
-        column = self.configuration.systems[name].column(family)
-        return codes_in(mine, column) if column else {code: language.name for code, language in mine.items()}
+        system = self.configuration.systems[name]
+        if system.column(family):
+            return told_codes(self.run.languages, self.languages, family, system.codes)
+        prompt = self.run.prompts.get(system.prompt_name(family))
+        return prompt.language_names(self.run.languages, self.languages) if prompt else {}
 
     def _family(self, name: str) -> str | None:
         """The family of a translation model; None while its folder is not there to tell."""
@@ -353,6 +366,11 @@ class SystemPlan(ModelPlan):
         pairs = [pair for benchmark in self.configuration.benchmarks for pair in self.directions(benchmark)]
         folders = dict.fromkeys(self._file_of(system, pair) for pair in pairs) or [self.run.data / system.translator]
         return next((folder for folder in folders if (folder / "config.json").is_file()), None)
+
+
+def _without_pace(system: Entry) -> dict[str, Any]:
+    """An entry without what says how fast it translates: a job is told of that apart, so that no change reruns it."""
+    return {key: value for key, value in plain(system).items() if key not in PACE}
 
 
 def _legs(pair: Direction, pivot: str) -> list[Direction]:

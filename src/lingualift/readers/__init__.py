@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lingualift.configuration.corpora import AnyCorpus
 from lingualift.configuration.corpus_base import TableSource
+from lingualift.errors import InputError
 from lingualift.readers.batches import Batch
 from lingualift.readers.lines import read_in_step, read_lines, read_separated
 from lingualift.readers.records import read_json_records, read_parquet, read_saved_dataset, read_tmx
@@ -13,8 +14,10 @@ def read_table(corpus: AnyCorpus, source: TableSource) -> Iterator[Batch]:
     """Read one table of a corpus, a batch at a time.
 
     Raises:
-        InputError: a file that is missing or broken, with the line.
+        InputError: a file that is missing or broken, with the line, or that is a folder.
     """
+    if corpus.reader != "datasets" and (folder := next((it for it in source.files if it.is_dir()), None)):
+        raise InputError(folder, "is a folder, not a file: give `files`, or a pattern that matches files alone")
     match corpus.reader:
         case "lines":
             return read_lines(source.files)

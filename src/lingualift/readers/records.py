@@ -18,6 +18,8 @@ from lingualift.readers.lines import LineStream
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 # Documents are longer than lines.
 _JSON_ROWS = 2048
+# As many bad rows as a table may have at any size.
+_FEW_RECORDS = 10
 # Bytes that are no UTF-8, to stand for text that cannot be encoded.
 _NO_TEXT = b"\xff"
 
@@ -28,10 +30,15 @@ def read_json_records(files: Sequence[Path], fields: Sequence[str | int]) -> Ite
     A field's dots descend into nested objects. What is no string is a missing cell.
 
     Raises:
-        InputError: a line is no JSON object, with the line.
+        InputError: a line is no JSON object, with the line; or none of the first records of a file has any of the fields.
     """
     for path in files:
-        rows = ((line, [_json_cell(record, field) for field in fields]) for line, record in _json_records(path))
+        records = iter(_json_records(path))
+        first = list(itertools.islice(records, _JSON_ROWS))
+        _check_fields(first, fields, path)
+        rows = (
+            (line, [_json_cell(record, field) for field in fields]) for line, record in itertools.chain(first, records)
+        )
         yield from _batches(rows, path, len(fields), size=_JSON_ROWS)
 
 
@@ -76,7 +83,7 @@ def read_saved_dataset(folder: Path, fields: Sequence[str | int], *, split: str 
 def read_tmx(files: Sequence[Path], languages: Sequence[str | int]) -> Iterator[Batch]:
     """A column for each language of translation units, by their xml:lang.
 
-    "en" also finds "en-GB". Inner tags count as text around a gap; runs of space become one space.
+    "en" also finds "en-GB", "ti_ER" finds "ti-ER". Inner tags count as text around a gap; runs of space become one space.
 
     Raises:
         InputError: broken XML, with the line.
@@ -90,7 +97,7 @@ def _units(path: Path, languages: Sequence[str | int]) -> Iterator[tuple[int, di
     """The segments of each translation unit, by the codes asked for; memory does not grow."""
     from lxml import etree
 
-    wanted = {str(code).lower(): str(code) for code in languages}
+    wanted = {_tag(str(code)): str(code) for code in languages}
     with open_bytes(path) as file:
         line = 1
         try:
@@ -101,8 +108,8 @@ def _units(path: Path, languages: Sequence[str | int]) -> Iterator[tuple[int, di
                     line = unit.sourceline or line
                     segments: dict[str, bytes] = {}
                     for variant in unit.iterfind("{*}tuv"):
-                        tag = (variant.get(_XML_LANG) or variant.get("lang") or "").lower()
-                        code = wanted.get(tag) or wanted.get(tag.replace("_", "-").split("-")[0])
+                        tag = _tag(variant.get(_XML_LANG) or variant.get("lang") or "")
+                        code = wanted.get(tag) or wanted.get(tag.split("-")[0])
                         segment = variant.find("{*}seg")
                         if code is not None and segment is not None:
                             segments.setdefault(code, " ".join("".join(segment.itertext()).split()).encode())
@@ -112,6 +119,11 @@ def _units(path: Path, languages: Sequence[str | int]) -> Iterator[tuple[int, di
                         del unit.getparent()[0]
         except etree.XMLSyntaxError as error:
             raise InputError(path, f"broken TMX: {error.msg}", line=error.lineno) from error
+
+
+def _tag(code: str) -> str:
+    """A language as both a file and a table of codes may spell it: case does not count, nor what joins its parts."""
+    return code.lower().replace("_", "-")
 
 
 def _json_records(path: Path) -> Iterator[tuple[int, Any]]:
@@ -152,6 +164,18 @@ def _parse(line: bytes, path: Path, number: int) -> Any:
     if not isinstance(record, dict):
         raise InputError(path, f"a JSON {type(record).__name__}, not an object", line=number)
     return record
+
+
+def _check_fields(records: Sequence[tuple[int, Any]], fields: Sequence[str | int], path: Path) -> None:
+    """See that the fields are those of a file's records; a few records without them are bad rows, and counted."""
+    objects = [(line, record) for line, record in records if isinstance(record, dict)]
+    if len(objects) <= _FEW_RECORDS or any(_json_cell(it, field) is not None for _, it in objects for field in fields):
+        return
+    line, record = objects[0]
+    missing = ", ".join(repr(field) for field in fields)
+    raise InputError(
+        path, f"no text in the field {missing}; the record has: {', '.join(record) or 'nothing'}", line=line
+    )
 
 
 def _json_cell(record: Any, field: str | int) -> bytes | None:

@@ -124,7 +124,15 @@ def centre_table(
     averaged = comparable(around, levels)
     frame = spread(averaged, levels, systems, metrics)
     notes = signatures(chosen, metrics) + shortfalls(around, averaged, levels, systems)
-    return ScoreTable(frame, notes, caption, rows=directions_of(averaged, levels))
+    whole = _whole_groups(averaged, frame.index)
+    return ScoreTable(frame, notes, caption, rows=directions_of(averaged, levels), repeated=whole)
+
+
+def _whole_groups(averaged: "pd.DataFrame", index: "pd.Index") -> dict[tuple[str, ...], tuple[str, ...]]:
+    """The rows of a centre table whose group has as many scores as all languages have; and the rows of all."""
+    sizes = averaged.groupby(list(index.names), observed=True).size()
+    pairs = ((row, (*row[:-1], "all")) for row in index if row[-1] != "all")
+    return {row: other for row, other in pairs if sizes[row] == sizes.get(other)}
 
 
 def benchmark_table(

@@ -4,7 +4,7 @@ import csv
 import html
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,8 @@ class ScoreTable:
             "" where it is not.
         kinds: by a metric's name what it is, where it is called otherwise: ``R_source`` of ``R_source_fasttext``.
         rows: the scores that the cells show or are averages of, as ``rows.directions_of`` gives them.
+        repeated: by rows of the index those that average the same scores: the first are in the CSV alone, unless the
+            paper has another number there.
     """
 
     frame: "pd.DataFrame"
@@ -62,20 +64,32 @@ class ScoreTable:
     compared: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     rows: "pd.DataFrame | None" = None
+    repeated: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def printed(self) -> "ScoreTable":
+        """Without the rows that say again what another row says."""
+        frame = self.frame
+        same = [row for row, other in self.repeated.items() if frame.loc[row].equals(frame.loc[other])]
+        if not same:
+            return self
+        kept = ~frame.index.isin(same)
+        return replace(self, frame=frame[kept], marks=self.marks[kept] if self.marks is not None else None)
 
 
 def write_table(table: ScoreTable, stem: str | Path) -> list[Path]:
     """Write ``<stem>.csv``, ``<stem>.md``, ``<stem>.tex`` and ``<stem>.html`` with the same figures, two decimals.
 
-    The best of a row is bold but in the CSV, where the notes are the last column; they are footnotes elsewhere.
+    The best of a row is bold but in the CSV, where the notes are the last column; they are footnotes elsewhere. Rows
+    that repeat another stand in the CSV alone.
 
     Returns:
         The four files.
     """
     stem = Path(stem)
     written = []
-    forms = {".csv": _csv, ".md": _markdown, ".tex": _latex, ".html": _html}
-    for suffix, text in ((suffix, form(table)) for suffix, form in forms.items()):
+    printed = table.printed()
+    texts = {".csv": _csv(table), ".md": _markdown(printed), ".tex": _latex(printed), ".html": _html(printed)}
+    for suffix, text in texts.items():
         path = stem.with_name(stem.name + suffix)
         with atomic_path(path) as part:
             part.write_text(text, encoding="utf-8")

@@ -19,9 +19,10 @@ def read_scores(paths: Sequence[str | Path]) -> "pd.DataFrame":
     """Read files of scores into one frame, in the order of the files.
 
     Raises:
-        InputError: a file has not the columns of scores.
+        InputError: a file has not the columns of scores, or a score that is no finite number.
         LingualiftError: one score stands twice.
     """
+    import numpy as np
     import pandas as pd
 
     frames = []
@@ -34,6 +35,11 @@ def read_scores(paths: Sequence[str | Path]) -> "pd.DataFrame":
         )
         if tuple(frame.columns) != COLUMNS:
             raise InputError(path, f"not a file of scores: its columns are {', '.join(frame.columns)}", line=1)
+        # One such score would make text of the whole column.
+        wrong = frame["score"].notna() & ~np.isfinite(pd.to_numeric(frame["score"], errors="coerce"))
+        if wrong.any():
+            place = int(wrong.to_numpy().argmax())
+            raise InputError(path, f"{frame['score'][place]} is no score: empty, or a finite number", line=place + 2)
         frames.append(frame)
     scores = pd.concat(frames, ignore_index=True)
     twice = scores.duplicated(["system", "benchmark", "source", "target", "metric"])

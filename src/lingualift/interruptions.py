@@ -45,11 +45,19 @@ class Stops:
     Args:
         end: when the job's time is over, in seconds since the epoch, or None for never.
         writing: a first guess at the seconds that a checkpoint takes.
+        evaluation: a first guess at what a measurement of the held-out loss takes, in steps.
         clock: for tests.
     """
 
-    def __init__(self, end: float | None, *, writing: float = 30.0, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        end: float | None,
+        *,
+        writing: float = 30.0,
+        evaluation: float = 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock, self._evaluation = clock, evaluation
         self.end, self.writing, self.stepping, self.evaluating = end, writing, 0.0, 0.0
         self._last, self._started = self._clock(), False
         # A minute to end all processes in; less where the whole job is short.
@@ -95,7 +103,8 @@ class Stops:
 
         For another step, a measurement of the held-out loss, a checkpoint at twice its time, and some safety.
         """
-        return 2 * self.stepping + self.evaluating + 2 * self.writing + self.safety
+        evaluating = self.evaluating or self._evaluation * self.stepping
+        return 2 * self.stepping + evaluating + 2 * self.writing + self.safety
 
 
 @contextlib.contextmanager

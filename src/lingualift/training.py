@@ -196,7 +196,9 @@ def _run(trainer: BlockTrainer, state: Path, newest: Path | None, *, writing: fl
     if past is not None and not forget and out_of_patience(recipe.evaluation, past):
         trainer.state = past
         return False
-    stopper = StopInTime(Stops(end, writing=writing), trainer)
+    # Until one has been measured: a pass without gradients is a third of a step's work on as many blocks.
+    evaluation = trainer.data.num_held_out / (3 * recipe.batch) if recipe.evaluation else 0.0
+    stopper = StopInTime(Stops(end, writing=writing, evaluation=evaluation), trainer)
     for callback in (*([HoldOut(recipe.evaluation, forget=forget)] if recipe.evaluation else []), stopper):
         trainer.add_callback(callback)
     with listening(), saying_if_full(state, "the log could not be written, checkpoints are kept"):

@@ -64,6 +64,20 @@ def test_an_evaluation_is_part_of_no_step_and_there_is_time_for_one() -> None:
     assert stops.margin == 390
 
 
+def test_there_is_time_for_the_first_evaluation_too() -> None:
+    """By hand: as long as 40 steps of 5 s until one has taken 90 s; 2 x 5 of steps, 2 x 10 of writing, a minute."""
+    clock = Clock()
+    stops = Stops(11_000.0, evaluation=40, clock=clock)
+    stops.checkpoint_done(10)
+    for _ in range(2):
+        clock.now += 5
+        assert stops.step_done() is None
+    assert stops.margin == 10 + 40 * 5 + 20 + 60
+    clock.now += 90
+    stops.evaluation_done()
+    assert stops.margin == 10 + 90 + 20 + 60
+
+
 def test_what_comes_before_a_checkpoint_is_no_part_of_writing_it() -> None:
     clock = Clock()
     stops = Stops(100_000.0, clock=clock)

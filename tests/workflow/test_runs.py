@@ -181,7 +181,7 @@ def test_gpus_are_asked_for_where_the_profile_says_there_are_some(
 MOMENTS = {
     "packing": "logs/pack_mixture/*.log",
     "training": "state/models/base/*/checkpoint-*",
-    "training further": "state/models/lifted/*/checkpoint-8",
+    "training further": "state/models/lifted/*/checkpoint-4",
     "translating": "state/translations/*/*.jsonl",
 }
 

@@ -1,7 +1,6 @@
 """Pseudo-parallel text: a corpus whose source sides have words of other languages in them (LLaMAX, section 2.1)."""
 
 import contextlib
-import csv
 import functools
 import itertools
 from collections import Counter
@@ -15,7 +14,7 @@ from tqdm import tqdm
 
 from lingualift.configuration.lexicons import Augmentation
 from lingualift.errors import InputError
-from lingualift.files import atomic_path, fingerprint, link_or_copy, read_json, remove, write_json
+from lingualift.files import atomic_path, fingerprint, link_or_copy, read_json, remove, write_csv, write_json
 from lingualift.lexicons import Lexicon
 from lingualift.manifests import Manifest, load_manifest
 from lingualift.randomness import Permutation, hashes, seed_of
@@ -117,7 +116,8 @@ def augment_corpus(
         manifest.counts["pairs"] = sum(table["rows"] for table in tables)
         for counts in coverage.values():
             manifest.counts.update(asdict(counts))
-        _write_coverage(folder / "coverage.csv", manifest.details["coverage"])
+        coverage = manifest.details["coverage"]
+        write_csv(coverage, folder / "coverage.csv", list(coverage[0]) if coverage else ["language"])
         manifest.save(folder / "manifest.json")
     remove(work)
     return manifest
@@ -285,10 +285,3 @@ def _coverage_rows(coverage: Mapping[str, Coverage]) -> list[dict[str, Any]]:
         }
         for code, counts in sorted(coverage.items())
     ]
-
-
-def _write_coverage(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["language"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

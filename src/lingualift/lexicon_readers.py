@@ -19,7 +19,7 @@ from lingualift.configuration.lexicons import (
     TsvDictionary,
 )
 from lingualift.errors import InputError
-from lingualift.files import BROKEN_ARCHIVE, broken_archive, files_below, open_bytes, read_bytes
+from lingualift.files import BROKEN_ARCHIVE, COMPRESSED, broken_archive, files_below, open_bytes, read_bytes
 from lingualift.languages import Coded, Written
 from lingualift.manifests import Manifest
 from lingualift.writing import in_script
@@ -29,7 +29,7 @@ PairFiles = MuseDictionary | TsvDictionary | PanlexBliDictionary
 # For each concept its words, in one of the data set's languages (its code) and one of ours.
 _Column = tuple[str, str, list[list[str]]]
 
-_COMPRESSED = r"(?:\.gz|\.bz2|\.xz|\.zst)?"
+_COMPRESSED = f"(?:{'|'.join(map(re.escape, COMPRESSED))})?"
 _PAIR_COLUMNS = ("source_language", "source", "target_language", "target")
 # Rows of a table held at a time.
 _CHUNK = 500_000

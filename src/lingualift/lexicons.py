@@ -10,7 +10,6 @@ translations arrays, all of them mapped into memory and read as they are needed.
     edges/<language>.*.npy     offsets (word to groups), languages and starts (of the groups), targets
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ import numpy as np
 
 from lingualift.configuration.lexicons import Dictionary
 from lingualift.errors import InputError
-from lingualift.files import atomic_path
+from lingualift.files import atomic_path, write_csv
 from lingualift.languages import Written
 from lingualift.lexicon_readers import Links, normalise, read_links
 from lingualift.manifests import Manifest, load_manifest
@@ -191,7 +190,7 @@ def build_lexicon(
         (part / "words").mkdir(parents=True)
         (part / "edges").mkdir()
         entities, first = builder.save(part)
-        _write_csv(part / "entities.csv", entities)
+        write_csv(entities, part / "entities.csv", list(entities[0]))
         manifest.counts["translations"] = sum(row["edges"] for row in entities if row["source"] == "all")
         manifest.counts["words"] = sum(row["entities"] for row in entities if row["source"] == "all")
         manifest.details["words"] = {row["language"]: row["entities"] for row in entities if row["source"] == "all"}
@@ -315,10 +314,3 @@ def _entries(lexicon: Lexicon, language: str, words: Iterable[str]) -> Iterator[
         if translations:
             named = [f"{target}_{code}" for code, targets in translations.items() for target in targets]
             yield "\t".join([f"{word}_{language}", *named])
-
-
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny import llama
 
 from lingualift.configuration.loading import load_run
 from lingualift.configuration.models import Lora, Recipe
@@ -34,22 +35,6 @@ def shape(hidden=128, layers=4, intermediate=384, vocabulary=500, shared=1):
         vocabulary=vocabulary,
         tied=False,
     )
-
-
-def build(it):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        vocab_size=it.vocabulary,
-        hidden_size=it.hidden,
-        num_hidden_layers=it.layers,
-        num_attention_heads=it.heads,
-        num_key_value_heads=it.key_value_heads,
-        intermediate_size=it.intermediate,
-        tie_word_embeddings=it.tied,
-        use_cache=False,
-    )
-    return LlamaForCausalLM(config).train()
 
 
 def kept(model, *, autocast=False):
@@ -82,7 +67,7 @@ def kept(model, *, autocast=False):
     ids=["small", "wide", "deep feed-forward", "shared keys"],
 )
 def test_activations_are_what_autograd_keeps(it, precision):
-    model = build(it)
+    model = llama(it)
     model = model.bfloat16() if precision == "bfloat16" else model
     measured = kept(model, autocast=precision == "autocast")
     reckoned = activations(
@@ -93,7 +78,7 @@ def test_activations_are_what_autograd_keeps(it, precision):
 
 def test_checkpointing_keeps_the_inputs_of_layers():
     it = shape(layers=6)
-    model = build(it)
+    model = llama(it)
     model.gradient_checkpointing_enable({"use_reentrant": False})
     one = activations(shape(layers=1), TOKENS[0] * TOKENS[1], width=4)
     reckoned = activations(it, TOKENS[0] * TOKENS[1], width=4, checkpointing=True)
@@ -161,7 +146,7 @@ def parts(parallelism, ranks, bfloat16=False, **settings):
 def test_one_process_is_what_a_step_of_adamw_leaves():
     import torch
 
-    model = build(shape())
+    model = llama(shape())
     optimiser = torch.optim.AdamW(model.parameters())
     ids = torch.randint(0, 500, (2, 16))
     model(input_ids=ids, labels=ids).loss.backward()
@@ -290,9 +275,10 @@ _FSDP = """
 import json, sys, torch
 from torch.distributed.fsdp import fully_shard
 sys.path.insert(0, {folder!r})
-from test_estimates_memory import build, shape
+from test_estimates_memory import shape
+from tiny import llama
 torch.distributed.init_process_group("gloo")
-model = build(shape())
+model = llama(shape())
 for layer in model.model.layers:
     fully_shard(layer)
 fully_shard(model)
@@ -313,13 +299,14 @@ _ZERO = """
 import json, sys, torch
 sys.path.insert(0, {folder!r})
 from lingualift.parallelism import parallel_options
-from test_estimates_memory import build, recipe, shape
+from test_estimates_memory import recipe, shape
+from tiny import llama
 settings = parallel_options(recipe({parallelism!r}))["deepspeed"] | {{"train_micro_batch_size_per_gpu": 2}}
 settings = {{key: value for key, value in settings.items() if "auto" not in (value, *getattr(value, "values", list)())}}
 settings["bf16"] = {{"enabled": {bfloat16}}}
 import deepspeed
 deepspeed.init_distributed("gloo", verbose=False)
-model = build(shape())
+model = llama(shape())
 engine, *_ = deepspeed.initialize(model=model, optimizer=torch.optim.AdamW(model.parameters()), config=settings)
 zero, third = engine.optimizer, {parallelism!r} == "zero3"
 storages = lambda tensors: {{it.untyped_storage().data_ptr(): it.untyped_storage().nbytes() for it in tensors}}

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tiny
 import yaml
 
 from lingualift.adapters import add_adapters
@@ -23,23 +24,9 @@ ROOT = Path(__file__).parents[2]
 BATCH, BLOCK = 2, 48
 
 
-def llama(it):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=it.vocabulary,
-            hidden_size=it.hidden,
-            num_hidden_layers=it.layers,
-            num_attention_heads=it.heads,
-            num_key_value_heads=it.key_value_heads,
-            intermediate_size=it.intermediate,
-            tie_word_embeddings=it.tied,
-            # Eager attention multiplies the whole square, as the formula has it.
-            attn_implementation="eager",
-            use_cache=False,
-        )
-    )
+def eager(it):
+    """Eager attention multiplies the whole square, as the formula has it."""
+    return tiny.llama(it, attn_implementation="eager")
 
 
 def counted(model, *, backward=True):
@@ -63,7 +50,7 @@ SHAPES = [
 
 @pytest.mark.parametrize("it", SHAPES, ids=["tied", "shared keys"])
 def test_work_of_a_token_is_what_torch_counts(it):
-    model = llama(it)
+    model = eager(it)
     assert it.training_flops(BLOCK) == pytest.approx(counted(model), rel=0.01)
     assert it.evaluation_flops(BLOCK) == pytest.approx(counted(model, backward=False), rel=0.01)
 
@@ -72,7 +59,7 @@ def test_work_of_a_token_is_what_torch_counts(it):
 def test_work_of_adapters_is_what_torch_counts(targets):
     """Of frozen weights there is no gradient, of the hidden states there is."""
     it, lora = SHAPES[1], Lora(rank=4, targets=targets)
-    found = counted(add_adapters(llama(it), lora, seed=1))
+    found = counted(add_adapters(eager(it), lora, seed=1))
     assert it.training_flops(BLOCK, lora) == pytest.approx(found, rel=0.03)
     # Six operations for each weight would be so much more.
     assert it.training_flops(BLOCK) / found > 1.3
@@ -82,7 +69,7 @@ def test_checkpointing_does_a_fourth_again():
     """By torch's count: a forward pass more; 0.75 of it all is the model's own, with adapters, which take less, 0.67."""
     it, lora = SHAPES[1], Lora(rank=4)
     for adapters, share in ((None, 0.75), (lora, 2 / 3)):
-        model = add_adapters(llama(it), adapters, seed=1) if adapters else llama(it)
+        model = add_adapters(eager(it), adapters, seed=1) if adapters else eager(it)
         once = counted(model)
         again = once + counted(model, backward=False)
         assert it.checkpointing_share(BLOCK, adapters) == pytest.approx(once / again, rel=0.02)

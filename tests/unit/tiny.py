@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from lingualift.configuration.models import Recipe, Scratch
+from lingualift.estimates.architectures import Architecture
 from lingualift.files import write_json
 from lingualift.tokenization import load_tokenizer, train_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
 
 WORDS = [
     "the",
@@ -112,3 +116,21 @@ def recipe(**changes: Any) -> Recipe:
 def scratch(**changes: Any) -> Scratch:
     """A model of some ten thousand parameters."""
     return Scratch.model_validate({"vocabulary": 320, "hidden": 32, "layers": 1, "intermediate": 64, **changes})
+
+
+def llama(it: Architecture, **options: Any) -> "LlamaForCausalLM":
+    """A Llama of random weights of some shape."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=it.vocabulary,
+        hidden_size=it.hidden,
+        num_hidden_layers=it.layers,
+        num_attention_heads=it.heads,
+        num_key_value_heads=it.key_value_heads,
+        intermediate_size=it.intermediate,
+        tie_word_embeddings=it.tied,
+        use_cache=False,
+        **options,
+    )
+    return LlamaForCausalLM(config)

@@ -14,7 +14,6 @@ from lingualift.errors import InputError, LingualiftError
 from lingualift.files import COMPRESSED
 from lingualift.languages import Coded, Language, code_in
 
-PACKED = COMPRESSED
 MULTIWAY = "multiway"
 INSTRUCTIONS = "instructions"
 INSTRUCTION_FIELDS = ("instruction", "input", "output")
@@ -143,7 +142,7 @@ class Corpus(Entry):
 
 
 def _packed(path: Path) -> list[Path]:
-    return [path.with_name(path.name + suffix) for suffix in PACKED]
+    return [path.with_name(path.name + suffix) for suffix in COMPRESSED]
 
 
 class TextCorpus(Corpus):

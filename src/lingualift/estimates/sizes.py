@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lingualift.configuration.corpus_base import PACKED, Corpus, TableSource
+from lingualift.configuration.corpus_base import Corpus, TableSource
 from lingualift.errors import LingualiftError
-from lingualift.files import files_below
+from lingualift.files import COMPRESSED, files_below
 
 # How many times its size a compressed text has.
-_COMPRESSED = 3
+_PACKED = 3
 # Rows at the beginning of a file that stand for all; they are read in pieces of so many bytes.
 _FIRST, _BLOCK = 200, 1 << 18
 
@@ -25,7 +25,7 @@ def _unpacked(file: Path) -> float:
     if file.suffix == ".parquet":
         metadata = _parquet(file)
         return sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
-    return file.stat().st_size * (_COMPRESSED if file.suffix in PACKED else 1)
+    return file.stat().st_size * (_PACKED if file.suffix in COMPRESSED else 1)
 
 
 def cell_bytes(tables: Path, name: str, *, columns: int) -> float:

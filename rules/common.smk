@@ -118,7 +118,8 @@ def constraints():
         key: "|".join(map(re.escape, names)) or "none"
         for key, names in sections.items()
     }
-    return {**named, "shard": r"\d+"}
+    # Scores of a part of the translations stand in a folder of the benchmark's name.
+    return {**named, "shard": r"\d+", "part": r"(/\d+)?"}
 
 
 def in_results(paths):

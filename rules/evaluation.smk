@@ -4,19 +4,19 @@
 rule score_hypotheses:
     input:
         hypotheses=lambda wildcards: in_results(
-            plan.hypotheses(wildcards.system, wildcards.benchmark)
+            plan.hypotheses(wildcards.system, wildcards.benchmark, wildcards.part)
         ),
         benchmark="<results>/benchmarks/{benchmark}",
         models=lambda wildcards: plan.metric_files(
             plan.score_settings(wildcards.system, wildcards.benchmark)
         ),
     output:
-        scores="<results>/scores/{system}/{benchmark}.csv",
-        manifest="<results>/scores/{system}/{benchmark}.manifest.json",
+        scores="<results>/scores/{system}/{benchmark}{part}.csv",
+        manifest="<results>/scores/{system}/{benchmark}{part}.manifest.json",
     log:
-        "<logs>/score_hypotheses/{system}/{benchmark}.log",
+        "<logs>/score_hypotheses/{system}/{benchmark}{part}.log",
     benchmark:
-        "<benchmarks>/score_hypotheses/{system}/{benchmark}.tsv"
+        "<benchmarks>/score_hypotheses/{system}/{benchmark}{part}.tsv"
     threads: 2
     resources:
         mem_mb=growing(4000),
@@ -25,10 +25,10 @@ rule score_hypotheses:
         settings=lambda wildcards: plan.score_settings(
             wildcards.system, wildcards.benchmark
         ),
-        state=f"{RESULTS}/state/scores/{{system}}/{{benchmark}}",
+        state=f"{RESULTS}/state/scores/{{system}}/{{benchmark}}{{part}}",
         version=version("score_hypotheses"),
     message:
-        "Scoring {wildcards.system} on {wildcards.benchmark}"
+        "Scoring {wildcards.system} on {wildcards.benchmark}{wildcards.part}"
     script:
         "../workflow/scripts/score_hypotheses.py"
 
@@ -36,19 +36,19 @@ rule score_hypotheses:
 rule detect_languages:
     input:
         hypotheses=lambda wildcards: in_results(
-            plan.hypotheses(wildcards.system, wildcards.benchmark)
+            plan.hypotheses(wildcards.system, wildcards.benchmark, wildcards.part)
         ),
         benchmark="<results>/benchmarks/{benchmark}",
         models=lambda wildcards: plan.metric_files(
             plan.language_settings(wildcards.system, wildcards.benchmark)
         ),
     output:
-        scores="<results>/off_target/{system}/{benchmark}.csv",
-        manifest="<results>/off_target/{system}/{benchmark}.json",
+        scores="<results>/off_target/{system}/{benchmark}{part}.csv",
+        manifest="<results>/off_target/{system}/{benchmark}{part}.json",
     log:
-        "<logs>/detect_languages/{system}/{benchmark}.log",
+        "<logs>/detect_languages/{system}/{benchmark}{part}.log",
     benchmark:
-        "<benchmarks>/detect_languages/{system}/{benchmark}.tsv"
+        "<benchmarks>/detect_languages/{system}/{benchmark}{part}.tsv"
     threads: 2
     resources:
         mem_mb=growing(4000),
@@ -57,10 +57,10 @@ rule detect_languages:
         settings=lambda wildcards: plan.language_settings(
             wildcards.system, wildcards.benchmark
         ),
-        state=f"{RESULTS}/state/off_target/{{system}}/{{benchmark}}",
+        state=f"{RESULTS}/state/off_target/{{system}}/{{benchmark}}{{part}}",
         version=version("detect_languages"),
     message:
-        "Detecting languages of {wildcards.system} on {wildcards.benchmark}"
+        "Detecting languages of {wildcards.system} on {wildcards.benchmark}{wildcards.part}"
     script:
         "../workflow/scripts/detect_languages.py"
 
@@ -69,19 +69,19 @@ rule detect_languages:
 rule score_comet:
     input:
         hypotheses=lambda wildcards: in_results(
-            plan.hypotheses(wildcards.system, wildcards.benchmark)
+            plan.hypotheses(wildcards.system, wildcards.benchmark, wildcards.part)
         ),
         benchmark="<results>/benchmarks/{benchmark}",
         environment=COMET_ENVIRONMENT,
         checkpoint=lambda wildcards: plan.comet_files(wildcards.metric),
     output:
-        scores="<results>/comet/{metric}/{system}/{benchmark}.csv",
-        segments="<results>/comet/{metric}/{system}/{benchmark}.jsonl",
-        manifest="<results>/comet/{metric}/{system}/{benchmark}.json",
+        scores="<results>/comet/{metric}/{system}/{benchmark}{part}.csv",
+        segments="<results>/comet/{metric}/{system}/{benchmark}{part}.jsonl",
+        manifest="<results>/comet/{metric}/{system}/{benchmark}{part}.json",
     log:
-        "<logs>/score_comet/{metric}/{system}/{benchmark}.log",
+        "<logs>/score_comet/{metric}/{system}/{benchmark}{part}.log",
     benchmark:
-        "<benchmarks>/score_comet/{metric}/{system}/{benchmark}.tsv"
+        "<benchmarks>/score_comet/{metric}/{system}/{benchmark}{part}.tsv"
     threads: 2
     resources:
         mem_mb=growing(12000),
@@ -94,7 +94,7 @@ rule score_comet:
         cache="results/state/comet",
         version=version("score_comet"),
     message:
-        "Scoring {wildcards.system} on {wildcards.benchmark} by {wildcards.metric}"
+        "Scoring {wildcards.system} on {wildcards.benchmark}{wildcards.part} by {wildcards.metric}"
     script:
         "../workflow/scripts/score_comet.py"
 
@@ -108,6 +108,7 @@ rule compare_systems:
                     wildcards.system,
                     wildcards.baseline,
                     wildcards.benchmark,
+                    wildcards.part,
                 )
             )
         ),
@@ -121,12 +122,12 @@ rule compare_systems:
             )
         ),
     output:
-        comparisons="<results>/comparisons/{judge}/{system}/{baseline}/{benchmark}.csv",
-        manifest="<results>/comparisons/{judge}/{system}/{baseline}/{benchmark}.json",
+        comparisons="<results>/comparisons/{judge}/{system}/{baseline}/{benchmark}{part}.csv",
+        manifest="<results>/comparisons/{judge}/{system}/{baseline}/{benchmark}{part}.json",
     log:
-        "<logs>/compare_systems/{judge}/{system}/{baseline}/{benchmark}.log",
+        "<logs>/compare_systems/{judge}/{system}/{baseline}/{benchmark}{part}.log",
     benchmark:
-        "<benchmarks>/compare_systems/{judge}/{system}/{baseline}/{benchmark}.tsv"
+        "<benchmarks>/compare_systems/{judge}/{system}/{baseline}/{benchmark}{part}.tsv"
     threads: 2
     resources:
         mem_mb=growing(8000),
@@ -138,10 +139,10 @@ rule compare_systems:
             wildcards.baseline,
             wildcards.benchmark,
         ),
-        state=f"{RESULTS}/state/comparisons/{{judge}}/{{system}}/{{baseline}}/{{benchmark}}",
+        state=f"{RESULTS}/state/comparisons/{{judge}}/{{system}}/{{baseline}}/{{benchmark}}{{part}}",
         version=version("compare_systems"),
     message:
-        "Comparing {wildcards.system} with {wildcards.baseline} on {wildcards.benchmark} by {wildcards.judge}"
+        "Comparing {wildcards.system} with {wildcards.baseline} on {wildcards.benchmark}{wildcards.part} by {wildcards.judge}"
     script:
         "../workflow/scripts/compare_systems.py"
 

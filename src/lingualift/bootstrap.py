@@ -136,7 +136,7 @@ def compare_systems(
     benchmark: str,
     metrics: Mapping[str, Metric],
     out: str | Path,
-    segment_scores: Mapping[str, Mapping[str, str | Path]] | None = None,
+    segment_scores: Mapping[str, Mapping[str, Sequence[str | Path]]] | None = None,
     limit: int | None = None,
     samples: int = SAMPLES,
     seed: int = SEED,
@@ -152,7 +152,7 @@ def compare_systems(
         benchmark: its name, as written into the rows.
         metrics: of sacrebleu, by the name that tables call them.
         out: the CSV file of comparisons, see ``COMPARISON_COLUMNS``; sorted by direction.
-        segment_scores: metric → system → the file of segment scores that ``score_with_comet`` wrote.
+        segment_scores: metric → system → files of segment scores that ``score_with_comet`` wrote.
         limit: how many of the first sentences of the benchmark were translated.
         samples: how many resamples.
         seed: of the draws.
@@ -178,10 +178,12 @@ def compare_systems(
     }
     settings = {name: metric.model_dump() for name, metric in metrics.items()}
     manifest = Manifest("comparisons", {"metrics": settings, "samples": samples}, seed=seed)
-    for paths in (*files.values(), *(of.values() for of in segments.values())):
+    for paths in (*files.values(), *(paths for of in segments.values() for paths in of.values())):
         for path in paths:
             manifest.add_input(path)
-    scores = {name: {system: read_segment_scores(path) for system, path in of.items()} for name, of in segments.items()}
+    scores = {
+        name: {system: read_segment_scores(*paths) for system, paths in of.items()} for name, of in segments.items()
+    }
     signatures = {name: [it.signature for it in of.values()] for name, of in scores.items()}
     work = _Work(
         {system: Hypotheses.open(paths, benchmark_folder, limit=limit) for system, paths in files.items()},

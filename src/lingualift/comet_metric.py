@@ -16,7 +16,7 @@ from lingualift import comet_scoring
 from lingualift.comet_model import CometError, CometModel
 from lingualift.comet_segments import load_scores, write_segments
 from lingualift.configuration.evaluation import Comet as CometEntry
-from lingualift.errors import LingualiftError
+from lingualift.errors import InputError, LingualiftError
 from lingualift.files import atomic_path, fingerprint, read_json, remove
 from lingualift.manifests import Manifest
 from lingualift.scoring import Hypotheses, Pair, write_scores
@@ -147,16 +147,24 @@ class SegmentScores(dict[str, Sequence[float]]):
     signature: str = ""
 
 
-def read_segment_scores(path: str | Path) -> SegmentScores:
-    """The scores of a file that ``score_with_comet`` wrote."""
+def read_segment_scores(*paths: str | Path) -> SegmentScores:
+    """The scores of files that ``score_with_comet`` wrote of one system.
+
+    Raises:
+        InputError: a file has another signature than the first.
+    """
     scores = SegmentScores()
-    with Path(path).open(encoding="utf-8") as file:
-        for line in file:
-            record = json.loads(line)
-            if "signature" in record:
-                scores.signature = record["signature"]
-            else:
-                scores.setdefault(record["direction"], array("d")).append(record["score"])
+    for number, path in enumerate(paths):
+        with Path(path).open(encoding="utf-8") as file:
+            for line in file:
+                record = json.loads(line)
+                if "signature" not in record:
+                    scores.setdefault(record["direction"], array("d")).append(record["score"])
+                elif number and record["signature"] != scores.signature:
+                    what = f"made with {record['signature']}, but {paths[0]} with {scores.signature}"
+                    raise InputError(path, what, line=1)
+                else:
+                    scores.signature = record["signature"]
     return scores
 
 

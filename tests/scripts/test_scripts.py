@@ -78,6 +78,7 @@ def jobs(plan: Plan) -> dict[tuple[str, str], Collection[tuple]]:
     pivoted = [plan.translation_inputs(*job) for job in shards(plan.pivoting_systems())]
     supplements = plan.translated_corpora()
     compared = [path.removesuffix(".csv") for table in plan.configuration.tables for path in plan.comparisons(table)]
+    parts = re.compile(r"comparisons/([^/]+)/([^/]+)/([^/]+)/([^/]+)(/\d+)?")
     return {
         ("model_inputs", "trained"): [(model,) for model in plan.trained_models()],
         ("translation_inputs", "translating"): shards(plan.translating_systems()),
@@ -89,8 +90,7 @@ def jobs(plan: Plan) -> dict[tuple[str, str], Collection[tuple]]:
         ("supplement_shard_inputs", "supplement"): [
             (name, shard) for name in supplements for shard in range(plan.supplement_shards(name))
         ],
-        # comparisons/<judge>/<system>/<baseline>/<benchmark>
-        ("comparison_inputs", "judge"): [tuple(path.split("/")[1:]) for path in compared],
+        ("comparison_inputs", "judge"): [parts.fullmatch(path).groups("") for path in compared],
     }
 
 
@@ -252,17 +252,18 @@ class Runner:
                         threads=1,
                         version=1,
                     )
-                scores = f"scores/{system}/{benchmark}.csv"
-                main_of("score_hypotheses")(
-                    hypotheses=[self.at(path) for path in self.plan.hypotheses(system, benchmark)],
-                    benchmark=self.at(f"benchmarks/{benchmark}"),
-                    scores=self.at(scores),
-                    manifest=self.at(scores.replace(".csv", ".manifest.json")),
-                    settings=self.plan.score_settings(system, benchmark),
-                    state=self.at(f"state/{scores}"),
-                    threads=1,
-                    version=1,
-                )
+                for part in self.plan.parts(benchmark, system):
+                    scores = f"scores/{system}/{benchmark}{part}.csv"
+                    main_of("score_hypotheses")(
+                        hypotheses=[self.at(path) for path in self.plan.hypotheses(system, benchmark, part)],
+                        benchmark=self.at(f"benchmarks/{benchmark}"),
+                        scores=self.at(scores),
+                        manifest=self.at(scores.replace(".csv", ".manifest.json")),
+                        settings=self.plan.score_settings(system, benchmark),
+                        state=self.at(f"state/{scores}"),
+                        threads=1,
+                        version=1,
+                    )
 
     def tables(self) -> None:
         for name in self.plan.configuration.tables:
@@ -305,7 +306,7 @@ def test_every_direction_is_translated_and_scored(run: Runner) -> None:
         ]
         assert len(lines) == 6 * 10
         assert {line["direction"] for line in lines} == {"en-de", "en-zh", "de-en", "de-zh", "zh-en", "zh-de"}
-    assert "nw:2|space:no|version:" in (run.folder / "scores/Base/held-out.csv").read_text()
+    assert "nw:2|space:no|version:" in (run.folder / "scores/Base/held-out/0.csv").read_text()
 
 
 @pytest.mark.slow

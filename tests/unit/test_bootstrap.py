@@ -203,7 +203,7 @@ def segment_scores(path: Path, seed: int) -> Path:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_rows_of_comparisons(files, references, systems, tmp_path, workers):
     folder, hypotheses = files
-    comet = {name: segment_scores(tmp_path / f"{name}.comet", seed) for seed, name in enumerate(systems)}
+    comet = {name: [segment_scores(tmp_path / f"{name}.comet", seed)] for seed, name in enumerate(systems)}
     manifest = compare_systems(
         hypotheses,
         pairs=[("same", "base"), ("worse", "base")],

@@ -13,6 +13,7 @@ from lingualift.comet_metric import read_segment_scores
 from lingualift.comet_model import CometError, CometModel
 from lingualift.comet_scoring import score_segments
 from lingualift.comet_segments import load_scores, read_directions, read_texts, write_segments
+from lingualift.errors import InputError
 
 LANGUAGES = ("de", "en", "fr", "yo")
 SENTENCES = 6
@@ -157,3 +158,18 @@ def test_segment_scores_say_what_made_them(tmp_path):
     }
     path.write_text("".join(lines))
     assert read_segment_scores(path).signature == ""
+
+
+def test_segment_scores_of_parts_are_those_of_the_whole(tmp_path):
+    head = json.dumps({"signature": "nrefs:1|model:tiny"}) + "\n"
+    lines = {name: json.dumps({"direction": name, "sentence": 0, "score": 1.5}) + "\n" for name in ("de-en", "en-de")}
+    for name, line in lines.items():
+        (tmp_path / name).write_text(head + line)
+    scores = read_segment_scores(tmp_path / "de-en", tmp_path / "en-de")
+    assert scores.signature == "nrefs:1|model:tiny"
+    assert {name: list(found) for name, found in scores.items()} == {"de-en": [1.5], "en-de": [1.5]}
+    (tmp_path / "en-de").write_text(json.dumps({"signature": "nrefs:1|model:other"}) + "\n" + lines["en-de"])
+    with pytest.raises(
+        InputError, match=r"en-de:1: made with nrefs:1\|model:other, but .*de-en with nrefs:1\|model:tiny"
+    ):
+        read_segment_scores(tmp_path / "de-en", tmp_path / "en-de")

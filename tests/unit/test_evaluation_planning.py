@@ -77,6 +77,48 @@ def test_a_table_reads_what_its_metrics_want_and_nothing_else():
     assert plan().published_tables("scores") == []
 
 
+def test_scoring_is_spread_over_jobs_as_translating_is():
+    """Each scores what it needs no other for; systems are compared part by part where their parts are the same."""
+    whole = 'test: {reader: multiway, path: captions, files: "test.{language}", directions: all'
+    assert whole in CONFIGURATION
+    it = plan(CONFIGURATION.replace(whole, f"{whole}, shards: 5, scoring_shards: 2"))
+    assert it.parts("test", "Tuned") == it.parts("test", "Tuned", "Base") == ["/0", "/1"]
+    assert it.parts("other", "Tuned") == [""]
+    # Every translation is scored once.
+    assert [it.hypotheses("Tuned", "test", part) for part in ("/0", "/1")] == [
+        [f"hypotheses/Tuned/test/{shard}.jsonl" for shard in shards] for shards in ((0, 2, 4), (1, 3))
+    ]
+    assert it.scores("tables", "languages") == ["off_target/Tuned/test/0.csv", "off_target/Tuned/test/1.csv"]
+    assert [path for path in it.scores("tables", "scores") if "/Tuned/test" in path] == [
+        f"{kind}/Tuned/test/{part}.csv" for kind in ("scores", "comet/comet") for part in range(2)
+    ]
+    assert it.comparisons("scores")[:3] == [
+        "comparisons/sacrebleu/Tuned/Base/test/0.csv",
+        "comparisons/sacrebleu/Tuned/Base/test/1.csv",
+        "comparisons/sacrebleu/Tuned/Base/other.csv",
+    ]
+    inputs = it.comparison_inputs("comet", "Tuned", "Base", "test", "/1")
+    assert inputs["baseline_hypotheses"] == it.hypotheses("Base", "test", "/1")
+    assert inputs["segments"] == ["comet/comet/Tuned/test/1.jsonl"]
+
+
+def test_no_more_jobs_score_than_translate():
+    it = plan(CONFIGURATION.replace("limit: 7}", "limit: 7, shards: 2, scoring_shards: 9}"))
+    assert it.parts("other", "Tuned") == ["/0", "/1"]
+    # Its translations are read by one job.
+    theirs = '  Theirs: {hypotheses: "theirs/{source}-{target}.txt"}\n'
+    with_theirs = CONFIGURATION.replace("benchmarks:\n  test", f"{theirs}benchmarks:\n  test")
+    it = plan(with_theirs.replace("limit: 7}", "limit: 7, shards: 2, scoring_shards: 9}"))
+    assert it.parts("other", "Theirs") == it.parts("other", "Tuned", "Theirs") == [""]
+    # Scored in parts or not: of one system all parts are read.
+    assert it.comparison_inputs("comet", "Tuned", "Theirs", "other") == {
+        "hypotheses": ["hypotheses/Tuned/other/0.jsonl", "hypotheses/Tuned/other/1.jsonl"],
+        "baseline_hypotheses": ["hypotheses/Theirs/other/0.jsonl"],
+        "segments": ["comet/comet/Tuned/other/0.jsonl", "comet/comet/Tuned/other/1.jsonl"],
+        "baseline_segments": ["comet/comet/Theirs/other.jsonl"],
+    }
+
+
 def test_a_table_is_told_what_a_rate_by_another_name_is():
     assert plan().table_settings("languages")["kinds"] == {"R_X_fasttext": "R_X"}
     assert "kinds" not in plan().table_settings("scores")

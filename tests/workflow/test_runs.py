@@ -117,11 +117,11 @@ def test_another_rate_reruns_what_depends_on_it_and_nothing_else(finished: Path)
         "plot_training": 2,
         "convert_model": 1,
         "translate_shard": 2,
-        "score_hypotheses": 1,
+        "score_hypotheses": 2,
         "make_table": 1,
         "make_figure": 1,
         "all": 1,
-        "total": 15,
+        "total": 16,
     }
 
 

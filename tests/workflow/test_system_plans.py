@@ -19,7 +19,7 @@ def test_every_kind_of_system_is_planned(tmp_path):
         "Nllb-en": {"system": "Nllb", "pivot": "en"},
         "Asked-en": {"system": "Asked", "pivot": "en"},
     }
-    values["benchmarks"]["held-out"]["shards"] = 2
+    values["benchmarks"]["held-out"] |= {"shards": 2, "scoring_shards": 2}
     values["tables"] = {
         "kinds": {"systems": list(values["systems"]), "benchmarks": ["held-out"], "metrics": ["chrf"]},
     }
@@ -35,4 +35,5 @@ def test_every_kind_of_system_is_planned(tmp_path):
     assert jobs["translate_through_pivot"] == 3 * 2
     assert jobs["ask_endpoint"] == 2
     assert jobs["read_hypotheses"] == 1
-    assert jobs["score_hypotheses"] == len(values["systems"])
+    # In two parts what nodes translate, through a pivot or not; in one what is asked for or read by one job.
+    assert jobs["score_hypotheses"] == 6 * 2 + 3

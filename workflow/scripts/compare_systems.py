@@ -25,14 +25,13 @@ def main(
     ``models`` are the files that metrics name.
     """
     system, baseline = settings["system"], settings["baseline"]
-    by_metric = zip(settings["comet"], segments, baseline_segments, strict=True)
     compare_systems(
         {system: hypotheses, baseline: baseline_hypotheses},
         pairs=[(system, baseline)],
         benchmark_folder=benchmark,
         benchmark=settings["benchmark"],
         metrics={name: Metric.model_validate(entry) for name, entry in settings["metrics"].items()},
-        segment_scores={name: {system: own, baseline: other} for name, own, other in by_metric},
+        segment_scores={name: {system: segments, baseline: baseline_segments} for name in settings["comet"]},
         out=comparisons,
         limit=settings["limit"],
         workers=threads,

@@ -39,7 +39,7 @@ _KINDS = {
     "dict": "keys with values",
     "model": "keys with values",
 }
-_BENCHMARK_KEYS = ("directions", "limit", "shards")
+_BENCHMARK_KEYS = ("directions", "limit", "shards", "scoring_shards")
 
 
 def mistakes(error: ValidationError, kind: type[BaseModel], values: Any) -> Iterator[tuple[Place, str]]:

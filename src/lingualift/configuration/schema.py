@@ -68,6 +68,9 @@ class Benchmark(Entry):
     directions: Directions = Field(Directions("all"), description="What is translated into what.")
     limit: PositiveInt | None = Field(None, description="Only the first so many sentences.")
     shards: PositiveInt = Field(1, description="Jobs that the directions are spread over.")
+    scoring_shards: PositiveInt = Field(
+        1, description="Jobs that score what a system translated, each the work of some of `shards`, at most as many."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -75,7 +78,7 @@ class Benchmark(Entry):
         """In a file the keys of the reader stand beside those of the benchmark."""
         if not isinstance(values, dict) or "test" in values:
             return values
-        own = {key: values[key] for key in ("directions", "limit", "shards") if key in values}
+        own = {key: values[key] for key in cls.model_fields.keys() - {"test"} if key in values}
         return {**own, "test": {key: value for key, value in values.items() if key not in own}}
 
 

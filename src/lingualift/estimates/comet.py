@@ -55,10 +55,9 @@ def _asked(plan: Plan) -> list[tuple[str, str, str]]:
     shown = [("tables", name) for name in plan.configuration.tables]
     shown += [("figures", name) for name in plan.configuration.figures]
     files = dict.fromkeys(file for section, name in shown for file in plan.scores(section, name))
-    parts = [tuple(file.removesuffix(".csv").split("/")) for file in files]
-    return [
-        (metric, system, benchmark) for kind, *rest in parts if kind == "comet" for metric, system, benchmark in [rest]
-    ]
+    # comet/<metric>/<system>/<benchmark>, and then perhaps the number of a part
+    parts = [file.removesuffix(".csv").split("/") for file in files]
+    return list(dict.fromkeys((part[1], part[2], part[3]) for part in parts if part[0] == "comet"))
 
 
 def _scoring(

@@ -122,14 +122,15 @@ class EvaluationPlan(SystemPlan):
         entry = self.configuration.systems[system]
         if isinstance(entry, PublishedScores):
             return [f"published/{system}.csv"] if entry.benchmark == benchmark else []
-        place = f"{system}/{benchmark}.csv"
+        places = [f"{system}/{benchmark}{part}.csv" for part in self.parts(benchmark, system)]
         found = []
         # The rates stand beside every score: COMET alone cannot see a source that was copied.
         if self._of_kind(metrics, Metric) or self._of_kind(metrics, Comet) or set(metrics) & set(RATES):
-            found.append(f"scores/{place}")
+            found.append("scores")
         if self._of_kind(metrics, OffTarget):
-            found.append(f"off_target/{place}")
-        return [*found, *(f"comet/{metric}/{place}" for metric in self._of_kind(metrics, Comet))]
+            found.append("off_target")
+        found += [f"comet/{metric}" for metric in self._of_kind(metrics, Comet)]
+        return [f"{kind}/{place}" for kind in found for place in places]
 
     def published_tables(self, table: str) -> list[str]:
         """The table of a paper, of ``config/published``, that stands beside a table."""
@@ -148,11 +149,12 @@ class EvaluationPlan(SystemPlan):
             return []
         judges = [SACREBLEU] if self._of_kind(entry.metrics, Metric) else []
         return [
-            f"comparisons/{judge}/{system}/{entry.baseline}/{benchmark}.csv"
+            f"comparisons/{judge}/{system}/{entry.baseline}/{benchmark}{part}.csv"
             for judge in (*judges, *self._of_kind(entry.metrics, Comet))
             for system in translating
             for benchmark in entry.benchmarks
             if system != entry.baseline
+            for part in self.parts(benchmark, system, entry.baseline)
         ]
 
     def comparison_settings(self, judge: str, system: str, baseline: str, benchmark: str) -> dict[str, Any]:
@@ -173,15 +175,18 @@ class EvaluationPlan(SystemPlan):
             "limit": self.configuration.benchmarks[benchmark].limit,
         }
 
-    def comparison_inputs(self, judge: str, system: str, baseline: str, benchmark: str) -> dict[str, Any]:
-        """The hypotheses of two systems, and the scores of their segments by COMET."""
+    def comparison_inputs(
+        self, judge: str, system: str, baseline: str, benchmark: str, part: str = ""
+    ) -> dict[str, Any]:
+        """The hypotheses of two systems, or of a part of them, and the scores of their segments by COMET."""
 
         def segments(name: str) -> list[str]:
-            return [] if judge == SACREBLEU else [f"comet/{judge}/{name}/{benchmark}.jsonl"]
+            parts = [part] if part else self.parts(benchmark, name)
+            return [] if judge == SACREBLEU else [f"comet/{judge}/{name}/{benchmark}{it}.jsonl" for it in parts]
 
         return {
-            "hypotheses": self.hypotheses(system, benchmark),
-            "baseline_hypotheses": self.hypotheses(baseline, benchmark),
+            "hypotheses": self.hypotheses(system, benchmark, part),
+            "baseline_hypotheses": self.hypotheses(baseline, benchmark, part),
             "segments": segments(system),
             "baseline_segments": segments(baseline),
         }

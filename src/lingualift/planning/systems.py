@@ -216,8 +216,20 @@ class SystemPlan(ModelPlan):
         most = self.configuration.benchmarks[benchmark].shards if isinstance(self._base(system), _NODE) else 1
         return min(most, len(self.translated_directions(system, benchmark)))
 
-    def hypotheses(self, system: str, benchmark: str) -> list[str]:
-        """The files of translations of a system.
+    def parts(self, benchmark: str, *systems: str) -> list[str]:
+        """What follows a benchmark's name in the scores of some systems: ``/0``, ``/1``, …, nothing of one job.
+
+        A part is some of the shards of translations; systems that translate other directions have none in common.
+        """
+        most = self.configuration.benchmarks[benchmark].scoring_shards
+        jobs = min(most, *(self.shards(benchmark, system) for system in systems))
+        if jobs < 2:
+            return [""]
+        first, *others = (self.translated_directions(system, benchmark) for system in systems)
+        return [f"/{part}" for part in range(jobs)] if all(it == first for it in others) else [""]
+
+    def hypotheses(self, system: str, benchmark: str, part: str = "") -> list[str]:
+        """The files of translations of a system, or those of a part of them.
 
         Raises:
             LingualiftError: it has none of the benchmark's directions.
@@ -228,7 +240,8 @@ class SystemPlan(ModelPlan):
                 f"systems.{system}: it cannot translate one direction of the benchmark {benchmark!r}: leave it out of "
                 "the tables and figures of this benchmark"
             )
-        return [f"hypotheses/{system}/{benchmark}/{shard}.jsonl" for shard in range(shards)]
+        files = [f"hypotheses/{system}/{benchmark}/{shard}.jsonl" for shard in range(shards)]
+        return files[int(part[1:]) :: len(self.parts(benchmark, system))] if part else files
 
     def _languages_of(self, directions: Iterable[Direction], *more: str) -> list[str]:
         """The languages of some directions, and some more: a job is told of no others, whose change would rerun it."""

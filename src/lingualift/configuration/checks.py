@@ -87,15 +87,11 @@ def _unused(configuration: Configuration) -> Iterator[Mistake]:
 
 def _folders(run: "Run") -> Iterator[Mistake]:
     """Folders where a file is meant."""
-    entries: list[tuple[str, str, Any]] = [
-        *(("corpora", name, it) for name, it in run.configuration.corpora.items()),
-        *(("benchmarks", name, it.test) for name, it in run.configuration.benchmarks.items()),
-    ]
-    for section, name, corpus in entries:
+    for place, corpus in run.configuration.texts().items():
         reads_a_file = isinstance(corpus, Corpus) and corpus.reader != "datasets" and not getattr(corpus, "files", None)
         if reads_a_file and (run.data / corpus.path).is_dir():
             how = "give 'files'" if "files" in type(corpus).model_fields else "name the file in it"
-            yield (section, name, "path"), f"{corpus.path!r} is a folder: {how}"
+            yield (*place, "path"), f"{corpus.path!r} is a folder: {how}"
 
 
 def _kinds(run: "Run") -> Iterator[Mistake]:

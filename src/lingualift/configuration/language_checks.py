@@ -37,8 +37,7 @@ def check_known(run: "Run") -> Iterator[Mistake]:
 def _columns(configuration: Configuration) -> Iterator[tuple[Place, str]]:
     """Every column of the table of languages that an entry reads its codes in, and where it says so."""
     entries: list[tuple[Place, Any]] = [
-        *((("corpora", name), it) for name, it in configuration.corpora.items()),
-        *((("benchmarks", name), it.test) for name, it in configuration.benchmarks.items()),
+        *configuration.texts().items(),
         *((("dictionaries", name), it) for name, it in configuration.dictionaries.items()),
         *((("systems", name), it) for name, it in configuration.systems.items()),
     ]
@@ -49,11 +48,7 @@ def _columns(configuration: Configuration) -> Iterator[tuple[Place, str]]:
 
 def own_languages(configuration: Configuration) -> Iterator[tuple[Place, str]]:
     """The languages that corpora and benchmarks say to have, of the run or not, and where."""
-    entries: list[tuple[Place, Any]] = [
-        *((("corpora", name), it) for name, it in configuration.corpora.items()),
-        *((("benchmarks", name), it.test) for name, it in configuration.benchmarks.items()),
-    ]
-    for place, entry in entries:
+    for place, entry in configuration.texts().items():
         if language := getattr(entry, "language", None):
             yield (*place, "language"), language
         for code in getattr(entry, "columns", None) or ():
@@ -118,12 +113,8 @@ def _named_languages(configuration: Configuration) -> Iterator[tuple[Place, str]
 def _lacking_languages(run: "Run") -> Iterator[Mistake]:
     """Languages that are asked of a corpus that lacks them, and corpora that have none of the run's."""
     ours = run.configuration.languages
-    entries = [
-        *((("corpora", name), corpus) for name, corpus in run.configuration.corpora.items()),
-        *((("benchmarks", name), benchmark.test) for name, benchmark in run.configuration.benchmarks.items()),
-    ]
     covered: dict[tuple[str, str], list[str]] = {}
-    for at, corpus in entries:
+    for at, corpus in run.configuration.texts().items():
         if isinstance(corpus, TranslatedCorpus):
             covered[at] = list(corpus.languages or ours)
             continue

@@ -103,6 +103,11 @@ class Configuration(Entry):
     tables: dict[Name, Table] = {}
     figures: dict[Name, Figure] = {}
 
+    def texts(self) -> dict[tuple[str, str], CorpusEntry]:
+        """The corpora and the test data of the benchmarks, by the section and name of their entries."""
+        tests = {("benchmarks", name): benchmark.test for name, benchmark in self.benchmarks.items()}
+        return {**{("corpora", name): corpus for name, corpus in self.corpora.items()}, **tests}
+
 
 class Reference(Entry):
     """A name that stands for an entry elsewhere: where it is written, and in which section it has to be."""

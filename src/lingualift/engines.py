@@ -1,8 +1,10 @@
 """Engines: what turns prompts into answers, behind one interface."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from itertools import takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -145,11 +147,11 @@ class CTranslate2Engine:
 
 
 class VllmEngine:
-    """vLLM's own beam search, with its cache of prompt beginnings; for GPUs.
+    """vLLM, with its cache of prompt beginnings; for GPUs.
 
-    Written after vLLM's documentation (``LLM.beam_search``, 0.17 to 0.22): it has not been run, for want of a machine
-    that vLLM installs on. vLLM's beam search ends at the end-of-sequence token alone; what a prompt stops at is cut
-    off afterwards.
+    vLLM's own ``LLM.beam_search`` is another search (0.33): it never stops before the longest answer, ranks what has
+    not ended beside what has, and knows no stops; up to 0.32 it divides scores by the length of the prompt as well. So
+    vLLM is asked for log-probabilities, and :class:`_BeamSearch` searches.
 
     Args:
         model: a folder.
@@ -160,40 +162,98 @@ class VllmEngine:
     """
 
     def __init__(self, model: Path, system: CausalModel, *, stops: Sequence[int] = ()) -> None:
+        # In this process: a second one would get the signals that this one is to stop at, and a spawned one would run
+        # the job's script again. vLLM reports its use to its makers unless told not to.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         try:
             import vllm
-            from vllm.sampling_params import BeamSearchParams
         except ImportError as error:
             raise LingualiftError(
                 f"`engine: vllm` needs vLLM, which is not there ({error}): `pip install vllm` into the workflow's "
                 "environment, or set `engine: transformers`"
             ) from error
-        self._greedy, self._beam_search = vllm.SamplingParams, BeamSearchParams
+        self.system = system
+        self.ends = [_eos(model), *stops]
+        self._options = vllm.SamplingParams
         self.model = vllm.LLM(
             model=str(model),
             dtype=system.precision,
             seed=0,
             enable_prefix_caching=True,
             trust_remote_code=False,
-            # The search asks for twice as many candidates as it keeps.
-            max_logprobs=max(20, 2 * system.beam),
+            # As many tokens as the model reads, or as there is memory for.
+            max_model_len=-1,
+            max_logprobs=_candidates(system.beam, self.ends),
         )
-        self.system = system
-        self.ends = [_eos(model), *stops]
 
     def generate(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
         """See :class:`Engine`."""
-        asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
         if self.system.beam == 1:
-            options = self._greedy(temperature=0.0, max_tokens=max_new_tokens, stop_token_ids=self.ends)
-            outputs = self.model.generate(asked, options, use_tqdm=False)
-            return [_cut(output.outputs[0].token_ids, self.ends) for output in outputs]
-        options = self._beam_search(
-            beam_width=self.system.beam, max_tokens=max_new_tokens, length_penalty=self.system.length_penalty
-        )
-        # What it gives begins with the prompt.
-        found = [output.sequences[0].tokens for output in self.model.beam_search(asked, options)]
-        return [_cut(tokens[len(prompt) :], self.ends) for prompt, tokens in zip(prompts, found, strict=True)]
+            outputs = self._ask(prompts, max_tokens=max_new_tokens, stop_token_ids=self.ends)
+            return [_cut(output.token_ids, self.ends) for output in outputs]
+        room = self.model.model_config.max_model_len
+        searches = [
+            _BeamSearch(self.system, self.ends, longest=min(max_new_tokens, room - len(prompt))) for prompt in prompts
+        ]
+        while open_ := [pair for pair in zip(prompts, searches, strict=True) if not pair[1].ended]:
+            grown = [[*prompt, *tokens] for prompt, search in open_ for _, tokens in search.beams]
+            outputs = iter(self._ask(grown, max_tokens=1, logprobs=_candidates(self.system.beam, self.ends)))
+            for _, search in open_:
+                likely = [next(outputs).logprobs[0] for _ in search.beams]
+                search.advance([{token: it.logprob for token, it in tokens.items()} for tokens in likely])
+        return [_cut(search.found[0][1], self.ends) for search in searches]
+
+    def _ask(self, prompts: Sequence[Sequence[int]], **options: Any) -> list[Any]:
+        # The end-of-sequence tokens of `generation_config.json` are ignored, as in the other engines.
+        options = self._options(temperature=0.0, ignore_eos=True, detokenize=False, **options)
+        asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        return [output.outputs[0] for output in self.model.generate(asked, options, use_tqdm=False)]
+
+
+class _BeamSearch:
+    """The search of transformers' ``generate``, a token at a time, for one prompt.
+
+    Source: ``GenerationMixin._beam_search`` of transformers 5 with ``early_stopping=False``.
+
+    Args:
+        ends: tokens that end an answer.
+        longest: an answer of so many tokens has ended, too.
+
+    Attributes:
+        beams: log-probability and tokens of what goes on, the best first.
+        found: score and tokens of what has ended, the best first; there is one at the end.
+        ended: whether nothing better is hoped for.
+    """
+
+    def __init__(self, system: CausalModel, ends: Sequence[int], *, longest: int) -> None:
+        self.system, self.ends, self.longest = system, ends, longest
+        self.beams: list[tuple[float, list[int]]] = [(0.0, [])]
+        self.found: list[tuple[float, list[int]]] = []
+        self.ended = False
+
+    def advance(self, likely: Sequence[Mapping[int, float]]) -> None:
+        """Take a step.
+
+        Args:
+            likely: for each beam the log-probabilities of its likeliest next tokens, :func:`_candidates` or more.
+        """
+        width, score = self.system.beam, itemgetter(0)
+        grown = [
+            (past + more, [*tokens, token])
+            for (past, tokens), following in zip(self.beams, likely, strict=True)
+            for token, more in following.items()
+        ]
+        grown = sorted(grown, key=score, reverse=True)[: _candidates(width, self.ends)]
+        length = len(grown[0][1])
+        ended = [length >= self.longest or tokens[-1] in self.ends for _, tokens in grown]
+        self.beams = [beam for beam, end in zip(grown, ended, strict=True) if not end][:width]
+        norm = length**self.system.length_penalty
+        # What ends outside of the best is dropped.
+        new = [(past / norm, tokens) for (past, tokens), end in zip(grown[:width], ended, strict=False) if end]
+        self.found = sorted([*self.found, *new], key=score, reverse=True)[:width]
+        full = len(self.found) == width
+        self.ended = not self.beams or (full and self.beams[0][0] / norm <= self.found[-1][0])
 
 
 def convert_to_ctranslate2(model: str | Path | None, out: Path) -> None:
@@ -254,6 +314,11 @@ def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
         if first[place] != last[place]:
             return place
     return max(most, 0)
+
+
+def _candidates(beam: int, ends: Sequence[int]) -> int:
+    """How many continuations a step of beam search looks at, so that ``beam`` of them go on."""
+    return (1 + len(ends)) * beam
 
 
 def _cut(tokens: Sequence[int], ends: Sequence[int]) -> list[int]:

@@ -269,6 +269,25 @@ def test_small_pairs_are_repeated(tmp_path):
     assert found.number == 20 * (3 * 24_999 + 25_000 + 3 * 10) + 20 * (24_999 + 25_000 + 10)
 
 
+def test_prompts_are_counted_with_what_they_ask(tmp_path):
+    asked = {"corpus": "sentences", "format": "instruction"}
+    mixture = {"block": 64, "prompt": "short", "loss": "response"}
+    reckoned = [
+        mixture_tokens(
+            preset(tmp_path, mixtures={"lifting": {"components": [component], **mixture}}),
+            *("lifting", "base", tmp_path / "none"),
+            text=Text(sentence_tokens=10),
+            rows={"sentences": 600, "translations": 50},
+            given=None,
+        ).number
+        for component in (asked, {**asked, "sample": 7}, {"corpus": "translations"})
+    ]
+    # Two sentences of 10 tokens; in "### Instruction:⏎Translate … from Language to Language⏎⏎### Input:⏎ ⏎⏎### Response:"
+    # there are 105 bytes, 3 a token. A number of rows is taken of each of three pairs. Of "### Instruction:⏎⏎⏎###
+    # Input:⏎ ⏎⏎### Response:" there are 46, and an instruction is three sentences.
+    assert reckoned == [600 * (20 + 35), 3 * 7 * (20 + 35), round(50 * (30 + 46 / 3))]
+
+
 def test_imported_text_is_measured(tmp_path):
     from lingualift.corpora import import_corpus
 

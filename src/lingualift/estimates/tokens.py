@@ -11,6 +11,7 @@ from typing import Any
 from lingualift.configuration.corpora import AlignedCorpus, MultiwayCorpus
 from lingualift.configuration.corpus_base import INSTRUCTION_FIELDS, INSTRUCTIONS, Corpus, TableSource
 from lingualift.configuration.mixtures import Component
+from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.schema import CorpusEntry
 from lingualift.errors import LingualiftError
 from lingualift.estimates.sizes import cell_bytes, row_bytes, text_bytes
@@ -142,7 +143,24 @@ class _Mixture:
             texts = 2 if self._kind(name) == "monolingual" else 1
             streams = [(texts * tokens, texts * row) for tokens, row in _sampled(streams, made.sample)]
             self.stored[it.source] = sum(tokens for tokens, _ in streams)
+        prompt = self._prompt(it)
+        # What a row is asked with stands in the mixture, not in the corpus.
+        streams = [(tokens * (1 + prompt / row), row + prompt) if prompt else (tokens, row) for tokens, row in streams]
         return sum(tokens for tokens, _ in _sampled(streams, it.sample))
+
+    def _prompt(self, it: Component) -> float:
+        """Tokens that are put around a row of a component: of the template, as if each row had an input."""
+        if it.format == "instruction":
+            text = self._template.translate(" ", "Language", "Language")
+        elif it.corpus and self._kind(it.corpus) == "instructions":
+            text = self._template.fill("", " ")
+        else:
+            return 0.0
+        return len(text.encode()) / self.text.bytes_per_token
+
+    @property
+    def _template(self) -> Prompt:
+        return self.plan.run.prompts[self.plan.configuration.mixtures[self.name].prompt]
 
     def _kind(self, name: str) -> str:
         return self.plan.configuration.corpora[name].kind
@@ -152,10 +170,10 @@ class _Mixture:
         self.guessed[name] = self.text.of_row(name, self.plan.configuration.corpora)
         return self.guessed[name]
 
-    def _samples_rows(self, it: Component) -> bool:
-        """Whether a number of rows is drawn, not a share."""
+    def _counts_rows(self, it: Component) -> bool:
+        """Whether it matters how long a row is: a number of rows is drawn, not a share, or each has a prompt."""
         made = self.plan.configuration.augmentations.get(it.augmentation or "")
-        return any(isinstance(sample, int) for sample in (it.sample, made and made.sample))
+        return any(isinstance(sample, int) for sample in (it.sample, made and made.sample)) or self._prompt(it) > 0
 
     def _corpus(self, name: str, it: Component) -> list[_Stream] | None:
         """One corpus as a component sees it: a corpus of many languages is read once for each pair."""
@@ -232,7 +250,7 @@ class _Mixture:
         if limit is None and not there:
             return None
         row = 0.0
-        if skip or limit or self._samples_rows(it):
+        if skip or limit or self._counts_rows(it):
             row = self._first_rows(name, corpus, table, there) or self._row(name)
         if there:
             size = text_bytes(there)

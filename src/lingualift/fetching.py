@@ -17,8 +17,10 @@ from lingualift.manifests import Manifest
 
 logger = logging.getLogger(__name__)
 
+# The model card, and what one may do with it.
+_SAID = ("README.md", "LICENSE*", "USE_POLICY*", "NOTICE*")
 # Weights as safetensors, the tokenizer and settings: nothing that is run or unpickled when it is loaded.
-MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
+MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt", *_SAID)
 # Other forms of the same weights, for other programs.
 NOT_MODEL_FILES = ("original/*", "onnx/*", "openvino/*", "coreml/*")
 NEVER = ("*.py", "*.pkl", "*.pickle", "*.bin", "*.pt", "*.pth", "*.ckpt")

@@ -334,6 +334,18 @@ MISTAKES = {
         {"systems/Other": {"endpoint": "https://host/v1", "model": "gpt", "prompt": "chta"}},
         "systems.Other.prompt: no entry 'chta' in prompts, did you mean 'chat'?; there are: *",
     ),
+    "a loss of instructions for none": (
+        {"mixtures/lifting/loss": "response"},
+        "mixtures.lifting.loss: this key is for instructions: there are none in this mixture",
+    ),
+    "a prompt for nothing": (
+        {"mixtures/first/prompt": "alpaca"},
+        "mixtures.first.prompt: this key is for instructions: there are none in this mixture",
+    ),
+    "a dictionary's pair of another language": (
+        {"dictionaries/muse/pairs": ["en-de", "en-dee"]},
+        "dictionaries.muse.pairs[1]: 'dee' is not a language of the run, did you mean 'de'?; there are: en, de, fr",
+    ),
     "a chat in a mixture": (
         {"mixtures/tasks/prompt": "chat"},
         "mixtures.tasks.prompt: 'chat' is for chats (`chat: true`), whose form is the tokenizer's: a mixture needs a "

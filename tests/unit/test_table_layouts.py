@@ -74,6 +74,15 @@ def test_a_group_that_is_all_languages_is_printed_once(tmp_path):
         assert text.count("15.00") == 2 and text.count("30.00") == 2
 
 
+def test_the_csv_has_every_group_where_all_languages_are_of_one(tmp_path):
+    scores = frame(*(rows(name, {"en-de": 10, "fr-en": 30}) for name in "AB"))
+    files = write_table(build_table(scores, table(layout="centre", centre=["en"]), resource=RESOURCE), tmp_path / "t")
+    groups = [line.split(",")[:3] for line in files[0].read_text().splitlines()[1:]]
+    scored = {"en→X": "10.00", "X→en": "30.00"}
+    assert groups == [[name, group, score] for name, score in scored.items() for group in ("high", "all")]
+    assert "high" not in files[1].read_text()
+
+
 def test_a_group_is_printed_that_only_averages_the_same():
     """zu scores what German does: another language, another row."""
     scores = frame(*(rows(name, {"en-de": 10, "en-zu": 10}) for name in "AB"))

@@ -167,8 +167,8 @@ def test_averages_are_over_directions_that_all_systems_have():
     table = centre_table(scores, systems=["A", "B", "C"], metrics=["spbleu"], resource=RESOURCE, centre=["en"])
     assert cells(table, "A")[("en→X", "all")] == 30.0
     assert cells(table, "B")[("en→X", "all")] == 20.0
-    # All are high-resource: that is ``all``, once.
-    assert cells(table, "C") == {("X→en", "all"): 1.0}
+    # All are high-resource.
+    assert cells(table, "C") == {("X→en", "high"): 1.0, ("X→en", "all"): 1.0}
 
 
 def test_several_benchmarks_are_the_first_name_of_a_row_in_their_order():

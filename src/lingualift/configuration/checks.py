@@ -83,6 +83,13 @@ def _unused(configuration: Configuration) -> Iterator[Mistake]:
         for key in ("max_characters", "max_length_ratio", "max_dropped"):
             if key in benchmark.test.model_fields_set:
                 yield ("benchmarks", name, key), "this key is for corpora: of a benchmark no row is dropped"
+    for name, mixture in configuration.mixtures.items():
+        asked = any(
+            it.format == "instruction" or (it.corpus and configuration.corpora[it.corpus].kind == "instructions")
+            for it in mixture.components
+        )
+        for key in sorted({"loss", "prompt"} & mixture.model_fields_set) if not asked else ():
+            yield ("mixtures", name, key), "this key is for instructions: there are none in this mixture"
 
 
 def _folders(run: "Run") -> Iterator[Mistake]:

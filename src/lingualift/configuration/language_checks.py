@@ -88,6 +88,8 @@ def _named_languages(configuration: Configuration) -> Iterator[tuple[Place, str]
         lists.append((("benchmarks", name, "languages"), getattr(benchmark.test, "languages", None)))
     for name, dictionary in configuration.dictionaries.items():
         lists.append((("dictionaries", name, "languages"), dictionary.languages))
+        for number, pair in enumerate(getattr(dictionary, "pairs", None) or ()):
+            yield from ((("dictionaries", name, "pairs", number), code) for code in pair.split("-"))
     for name, augmentation in configuration.augmentations.items():
         lists.append((("augmentations", name, "to"), augmentation.to))
         for number, pair in enumerate(augmentation.pairs or ()):

@@ -78,8 +78,7 @@ def around_centres(
 ) -> "pd.DataFrame":
     """The rows from and into each centre language, by ``direction`` (``en→X``), ``resource`` and ``other`` language.
 
-    A row comes up to four times: for its source and its target, in its group of resource, if there are several,
-    and in ``all``. Rows are in
+    A row comes up to four times: for its source and its target, in its group of resource and in ``all``. Rows are in
     the order of the centres.
 
     Args:
@@ -100,10 +99,7 @@ def around_centres(
         ignore_index=True,
     )
     around = around[around["other"].isin(set(languages or codes))]
-    groups = around["other"].map(resource)
-    # Where all are of one group, it and ``all`` are the same.
-    parts = [around.assign(resource=groups)] if groups.nunique(dropna=False) > 1 else []
-    around = pd.concat([*parts, around.assign(resource="all")])
+    around = pd.concat([around.assign(resource=around["other"].map(resource)), around.assign(resource="all")])
     around["direction"] = pd.Categorical(around["direction"], order)
     around["resource"] = pd.Categorical(around["resource"], _GROUPS)
     return around.dropna(subset="resource").sort_values(["direction", "resource"], kind="stable")

@@ -150,8 +150,8 @@ class VllmEngine:
     """vLLM, with its cache of prompt beginnings; for GPUs.
 
     vLLM's own ``LLM.beam_search`` is another search (0.33): it never stops before the longest answer, ranks what has
-    not ended beside what has, and knows no stops; up to 0.32 it divides scores by the length of the prompt as well. So
-    vLLM is asked for log-probabilities, and :class:`_BeamSearch` searches.
+    not ended beside what has, and takes no stops; in 0.32 the length that scores are divided by was that with the
+    prompt. So vLLM is asked for log-probabilities, and :class:`_BeamSearch` searches.
 
     Args:
         model: a folder.
@@ -162,10 +162,6 @@ class VllmEngine:
     """
 
     def __init__(self, model: Path, system: CausalModel, *, stops: Sequence[int] = ()) -> None:
-        # In this process: a second one would get the signals that this one is to stop at, and a spawned one would run
-        # the job's script again. vLLM reports its use to its makers unless told not to.
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         try:
             import vllm
         except ImportError as error:
@@ -173,6 +169,10 @@ class VllmEngine:
                 f"`engine: vllm` needs vLLM, which is not there ({error}): `pip install vllm` into the workflow's "
                 "environment, or set `engine: transformers`"
             ) from error
+        # In this process: a second one would get the signals that this one is to stop at, and a spawned one would run
+        # the job's script again. vLLM reports its use to its makers unless told not to.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         self.system = system
         self.ends = [_eos(model), *stops]
         self._options = vllm.SamplingParams
@@ -196,10 +196,10 @@ class VllmEngine:
         searches = [
             _BeamSearch(self.system, self.ends, longest=min(max_new_tokens, room - len(prompt))) for prompt in prompts
         ]
-        while open_ := [pair for pair in zip(prompts, searches, strict=True) if not pair[1].ended]:
-            grown = [[*prompt, *tokens] for prompt, search in open_ for _, tokens in search.beams]
+        while running := [pair for pair in zip(prompts, searches, strict=True) if not pair[1].ended]:
+            grown = [[*prompt, *tokens] for prompt, search in running for _, tokens in search.beams]
             outputs = iter(self._ask(grown, max_tokens=1, logprobs=_candidates(self.system.beam, self.ends)))
-            for _, search in open_:
+            for _, search in running:
                 likely = [next(outputs).logprobs[0] for _ in search.beams]
                 search.advance([{token: it.logprob for token, it in tokens.items()} for tokens in likely])
         return [_cut(search.found[0][1], self.ends) for search in searches]

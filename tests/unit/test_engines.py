@@ -1,10 +1,7 @@
 """Engines: the same answers from transformers and from CTranslate2."""
 
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 import tiny
@@ -15,7 +12,6 @@ from lingualift.configuration.systems import CausalModel
 from lingualift.engines import (
     CTranslate2Engine,
     TransformersEngine,
-    VllmEngine,
     choose_engine,
     convert_to_ctranslate2,
 )
@@ -222,45 +218,3 @@ def test_an_answer_ends_at_a_token_that_the_prompt_stops_at(model, converted, pr
     assert cut != whole
     assert _answers(TransformersEngine(model, system, stops=[stop]), prompts) == cut
     assert _answers(CTranslate2Engine(converted, model, system, threads=1, stops=[stop]), prompts) == cut
-
-
-def test_vllm_that_is_not_installed(model, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(LingualiftError, match=r"`engine: vllm` needs vLLM.*`pip install vllm`"):
-        VllmEngine(model, CausalModel(model="m", engine="vllm"))
-
-
-@pytest.mark.parametrize("beam", [1, 4])
-def test_what_vllm_is_asked_and_what_is_read_off(tmp_path, monkeypatch, beam) -> None:
-    """vLLM itself is not there: a stand-in of its documented interface."""
-    asked: list[Any] = []
-
-    class Llm:
-        def __init__(self, **options: Any) -> None:
-            asked.append(options)
-
-        def generate(self, prompts, options, *, use_tqdm):
-            asked.append((prompts, options))
-            return [SimpleNamespace(outputs=[SimpleNamespace(token_ids=(7, 8, 0))]) for _ in prompts]
-
-        def beam_search(self, prompts, options):
-            asked.append((prompts, options))
-            found = [[*prompt["prompt_token_ids"], 7, 8, 5, 9, 0] for prompt in prompts]
-            return [SimpleNamespace(sequences=[SimpleNamespace(tokens=tokens)]) for tokens in found]
-
-    parameters = ModuleType("vllm.sampling_params")
-    parameters.BeamSearchParams = lambda **options: options
-    vllm = ModuleType("vllm")
-    vllm.LLM, vllm.SamplingParams, vllm.sampling_params = Llm, lambda **options: options, parameters
-    monkeypatch.setitem(sys.modules, "vllm", vllm)
-    monkeypatch.setitem(sys.modules, "vllm.sampling_params", parameters)
-    monkeypatch.setattr(engines, "_eos", lambda model: 0)
-    engine = VllmEngine(tmp_path, CausalModel(model="m", beam=beam, length_penalty=0.6), stops=[5])
-    assert engine.generate([[1, 2], [3]], max_new_tokens=9) == [[7, 8], [7, 8]]
-    loaded, (prompts, options) = asked
-    assert loaded["enable_prefix_caching"] is True and loaded["trust_remote_code"] is False
-    assert prompts == [{"prompt_token_ids": [1, 2]}, {"prompt_token_ids": [3]}]
-    if beam == 1:
-        assert options == {"temperature": 0.0, "max_tokens": 9, "stop_token_ids": [0, 5]}
-    else:
-        assert options == {"beam_width": 4, "max_tokens": 9, "length_penalty": 0.6}

@@ -170,6 +170,8 @@ rule read_published_scores:
         "../workflow/scripts/read_published_scores.py"
 
 
+# One label for the report: of several, its page makes a switch of one that has two values equally often (two tables),
+# and breaks where no row has the other.
 rule make_table:
     input:
         scores=lambda wildcards: in_results(plan.scores("tables", wildcards.table)),
@@ -187,8 +189,7 @@ rule make_table:
             caption="../workflow/report/table.rst",
             category="1 Tables",
             labels=lambda wildcards: {
-                "#": plan.place("tables", wildcards.table),
-                "table": wildcards.table,
+                "table": f"{plan.place('tables', wildcards.table)} {wildcards.table}"
             },
         ),
         manifest="<results>/tables/{table}.manifest.json",
@@ -219,9 +220,7 @@ rule make_figure:
             caption="../workflow/report/figure.rst",
             category="2 Figures",
             labels=lambda wildcards: {
-                "#": plan.place("figures", wildcards.figure),
-                "figure": wildcards.figure,
-                "picture": wildcards.picture,
+                "figure": f"{plan.place('figures', wildcards.figure)} {wildcards.figure}: {wildcards.picture}"
             },
         ),
     log:

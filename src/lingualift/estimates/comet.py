@@ -45,7 +45,7 @@ def scorings(plan: Plan, results: Path, *, device: Device, utilisation: float, l
     """
     found: dict[str, dict[tuple[str, str], int]] = {}
     for metric, system, benchmark in _asked(plan):
-        segments = len(plan.directions(benchmark)) * benchmark_sentences(plan, benchmark, results)[0]
+        segments = len(plan.translated_directions(system, benchmark)) * benchmark_sentences(plan, benchmark, results)[0]
         found.setdefault(metric, {})[system, benchmark] = segments
     return [_scoring(plan, metric, each, device, utilisation, length) for metric, each in found.items()]
 

@@ -469,6 +469,21 @@ MISTAKES = {
 }
 
 
+def test_every_run_with_scores_has_the_matrix_of_its_directions():
+    figures = load_run(changed({}), root=ROOT).configuration.figures
+    assert figures["direction_matrix"].model_dump(include={"kind", "systems", "benchmarks", "metric"}) == {
+        "kind": "direction_matrix",
+        "systems": ("Tuned",),
+        "benchmarks": ("test",),
+        "metric": "chrf",
+    }
+    # Its own stands; of rates there is none.
+    own = {"systems": ["Tuned"], "benchmarks": ["test"], "metric": "bleu"}
+    figures = load_run(changed({"figures": {"direction_matrix": own}}), root=ROOT).configuration.figures
+    assert figures["direction_matrix"].metric == "bleu"
+    assert load_run(changed({"tables/main/metrics": ["copy_rate"]}), root=ROOT).configuration.figures == {}
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line(mistake):
     change, expected = MISTAKES[mistake]

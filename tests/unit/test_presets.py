@@ -117,7 +117,9 @@ def test_tables_of_the_evaluation_have_every_system_whose_numbers_are_printed():
         # A system through a pivot is a column of the system itself.
         assert printed == shown - {system for system in table.systems if system.endswith("-pivot")}, name
         if name == "table8":
-            assert {column.split()[0] for column in header[2:]} == set(table.metrics) == {"spbleu", "comet"}
+            # The copies stand there because COMET does not see them.
+            assert {column.split()[0] for column in header[2:]} == {"spbleu", "comet"}
+            assert table.metrics == ("spbleu", "comet", "copy_rate")
         checked += 1
     assert checked == 4
 

@@ -131,6 +131,38 @@ def test_bleurt_is_explained_in_a_table_too():
     assert "did you mean" not in mistake
 
 
+def test_a_metric_that_only_published_scores_have_stands_beside_ours():
+    """As BLEURT's explanation says: scored elsewhere, and shown as a system's scores."""
+    systems = yaml.safe_load(CONFIGURATION)["systems"]
+    systems["Judged"] = {"scores": {"bleurt": "judged/bleurt.csv"}, "benchmark": "test"}
+    shown = {"systems": ["Ours", "More", "Judged"], "metrics": ["spbleu", "bleurt"]}
+    assert said(shown, systems=systems) == []
+    # Nobody has them.
+    (mistake,) = said(shown | {"systems": ["Ours", "More", "Printed"]}, systems=systems)
+    assert mistake.startswith("tables.main.metrics[1]: no entry 'bleurt' in metrics: BLEURT-20 cannot be installed")
+    # A figure has no cell to leave empty.
+    (mistake,) = said(figure={"systems": ["Ours", "Judged"], "metric": "bleurt"}, systems=systems)
+    assert mistake.startswith("figures.main.metric: no entry 'bleurt' in metrics")
+
+
+def test_a_system_that_would_stand_empty_is_a_mistake():
+    systems = yaml.safe_load(CONFIGURATION)["systems"]
+    systems["Printed"]["scores"] = {"bleurt": "printed/bleurt.csv"}
+    figure = {"systems": ["Ours"]}
+    shown = {"systems": ["Ours", "Printed"], "metrics": ["bleurt"], "baseline": None}
+    empty = "it would stand there empty; show"
+    assert said(shown, figure, systems=systems) == [
+        "tables.main.systems[0]: 'Ours' has no scores by bleurt, known from published scores alone: "
+        f"{empty} another metric, too, or leave the system out"
+    ]
+    assert said(shown | {"metrics": ["chrf", "spbleu"]}, figure, systems=systems) == [
+        "tables.main.systems[1]: the scores of 'Printed' are by bleurt, and here is chrf, spbleu: "
+        f"{empty} such a metric, or leave the system out"
+    ]
+    (mistake,) = said(shown | {"metrics": ["spbleu", "bleurt"]}, systems=systems)
+    assert mistake.startswith("figures.main.systems[1]: the scores of 'Printed' are by bleurt, and here is spbleu")
+
+
 # The preset of the paper's evaluation
 
 
@@ -164,14 +196,16 @@ def test_the_preset_translates_what_it_shows_and_no_more(preset):
     flores = {
         system: len(pairs) for (system, path), pairs in translated.items() if path == "flores101/devtest" and pairs
     }
-    # From Chinese 101; from Japanese 101; around six languages 6 · 101 · 2 - 6 · 5; of these are ja→X into the six.
+    # Around eight languages 8 · 101 · 2 - 8 · 7; M2M-100 lacks 15 of the 102, MADLAD-400 five, but reads them. From
+    # Chinese 101; from Japanese 101; around six languages 6 · 101 · 2 - 6 · 5.
     assert flores == {
-        "LLaMA2": 202,
+        **dict.fromkeys(("PolyLM", "TowerInstruct", "Aya-23", "Qwen2", "Aya-101", "LLaMA2", "LLaMAX2"), 1560),
+        "M2M-100": 1560 - 15 * 16,
+        "MADLAD-400": 1560 - 5 * 8,
         "ChineseLLaMA2": 101,
         "Swallow": 101,
         "LLaMA3": 1182,
         "LLaMA3-pivot": 1182,
-        "LLaMAX2": 1182 + 101 - 6,
         "LLaMAX2-pivot": 1182,
         "GPT-4": 42,
     }

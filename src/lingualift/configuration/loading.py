@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from lingualift.configuration.checks import check
+from lingualift.configuration.evaluation import OFF_TARGET, RATES, Figure
 from lingualift.configuration.messages import Place, mistakes, nearest, show
 from lingualift.configuration.prompts import Prompt
 from lingualift.configuration.schema import Configuration
@@ -20,6 +21,7 @@ from lingualift.languages import Language, load_languages
 __all__ = ["ConfigurationError", "Run", "load_run", "nearest", "read_yaml"]
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
+_MATRIX = "direction_matrix"
 _CHECKOUT = Path(__file__).parents[3]
 
 
@@ -123,7 +125,20 @@ def load_run(values: Mapping[str, Any] | str | Path, *, root: Path = Path(), fil
     found = [f"{file}: {show(place)}: {message}" for place, message in check(run)]
     if found:
         raise ConfigurationError(file, list(dict.fromkeys(found)))
+    _add_matrix(configuration)
     return run
+
+
+def _add_matrix(configuration: Configuration) -> None:
+    """Have every run that shows scores show the matrix of its directions: by its first table, where it has none."""
+    figures = configuration.figures
+    if _MATRIX in configuration.tables or any(_MATRIX in (name, it.kind) for name, it in figures.items()):
+        return
+    shown = (it for it in configuration.tables.values() if set(it.metrics) - {*RATES, *OFF_TARGET})
+    table = next(shown, None)
+    if table:
+        metric = next(name for name in table.metrics if name not in {*RATES, *OFF_TARGET})
+        figures[_MATRIX] = Figure(systems=table.systems, benchmarks=table.benchmarks, metric=metric)
 
 
 def _validate(kind: type[_Kind], values: Any, file: str, at: Place = ()) -> _Kind:

@@ -111,8 +111,10 @@ def estimate(
     measured: Annotated[
         Path | None, typer.Option(help="A trained model's folder: take the share from its log.")
     ] = None,
-    nodes: Annotated[int | None, typer.Option(min=1, help="In place of the recipes' own.")] = None,
-    gpus_per_node: Annotated[int | None, typer.Option(min=1, help="In place of the recipes' own.")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="In place of the profile's or the recipes' own.")] = None,
+    gpus_per_node: Annotated[
+        int | None, typer.Option(min=1, help="In place of the profile's or the recipes' own.")
+    ] = None,
     sentence_tokens: Annotated[float, typer.Option(min=1, help="Tokens of a sentence, where none is counted.")] = 40,
     document_tokens: Annotated[
         float, typer.Option(min=1, help="Tokens of a record of monolingual jsonl, parquet or datasets; mC4's, by mT5.")
@@ -123,7 +125,7 @@ def estimate(
     ] = None,
     tokens: Annotated[list[str] | None, typer.Option(help="MIXTURE=TOKENS of one pass, where you know them.")] = None,
     shape: Annotated[list[str] | None, typer.Option(help="BASE=SHAPE of a base not there yet: llama-2-7b.")] = None,
-    profile: Annotated[Path | None, typer.Option(help="Plan the jobs with it: profiles/slurm.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="With its jobs, nodes and GPUs: profiles/slurm.")] = None,
     jobs: Annotated[bool, typer.Option(help="Count the jobs, which takes as long as a dry run.")] = True,
 ) -> None:
     """Say what a run takes before it is sent: tokens, steps, memory, GPU-hours, disk, jobs."""

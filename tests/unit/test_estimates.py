@@ -15,6 +15,7 @@ from lingualift.configuration.models import Model, Recipe, Scratch
 from lingualift.errors import LingualiftError
 from lingualift.estimates.architectures import KNOWN, Architecture, of_base, of_scratch
 from lingualift.estimates.bills import Assumptions, bill, checkpoints, checkpoints_at_once
+from lingualift.estimates.command import estimate
 from lingualift.estimates.devices import DEVICES, Device, device
 from lingualift.estimates.llamax import checks
 from lingualift.estimates.printing import print_bill
@@ -407,6 +408,24 @@ def test_supplements_are_translated_too(tmp_path):
     assert it.device_hours == pytest.approx(work / (312e12 * 0.03) / 3600)
     unknown = bill(plan, Assumptions(device=DEVICES["a100-80"], rows=rows), results=tmp_path)
     assert len(unknown.notes) == 1 and "--shape translator=" in unknown.notes[0]
+    neither = bill(plan, Assumptions(device=DEVICES["a100-80"]), results=tmp_path)
+    assert "translating legomt-more with Translator is not in it: say how many rows it has" in neither.notes[0]
+    assert unknown.at_least and neither.at_least
+
+
+@pytest.mark.parametrize(
+    "given", ["  train_model: {nodes: 2, devices: 4}", "- train_model:nodes=2\n- train_model:devices=4"]
+)
+def test_the_bill_is_of_the_profile(tmp_path, monkeypatch, given):
+    """Its nodes and GPUs, unless others are asked for."""
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "config.yaml").write_text(f"cores: 1\nset-resources:\n{given}\n")
+    known = {"gpu": "a100-80", "jobs": False, "profile": tmp_path}
+    gpus = [
+        next(line.split("|")[6].strip() for line in said.splitlines() if line.startswith("| llamax2 "))
+        for said in (estimate(Path("config/llamax2.yaml"), **known, **more) for more in ({}, {"nodes": 1}))
+    ]
+    assert gpus == ["8", "4"]
 
 
 def test_sentences_of_a_benchmark_are_counted_where_it_is_there(tmp_path):
@@ -467,7 +486,11 @@ def test_command_prints_the_paper_s_bill(monkeypatch):
         if line.startswith("|") and (cells := [cell.strip() for cell in line.strip("|").split("|")])
     }
     # The tokens that the paper's hours pay for at 30 % of the peak take its hours: 35,000 for 292 G.
-    assert int(rows["GPU-hours"][0].replace(",", "")) > 35_000
+    least, _, hours = rows["GPU-hours"][0].rpartition(" ")
+    assert int(hours.replace(",", "")) > 35_000
+    # What a system translates for small pairs is not known, and so is told.
+    assert least == "at least"
+    assert "translating legomt-more with Translator is not in it: say how many rows it has" in done.output
     assert rows["the paper's hours"][0].startswith("35,000")
     assert "6.74 G" in done.output and "yes" in done.output
 

@@ -115,7 +115,12 @@ class Translating:
 
 @dataclass(frozen=True, kw_only=True)
 class Bill:
-    """What a run takes; ``notes`` say what is not in it."""
+    """What a run takes.
+
+    Attributes:
+        notes: what is not in it, and what was taken.
+        at_least: whether there is something that it lacks.
+    """
 
     trainings: list[Training]
     translations: list[Translating]
@@ -124,6 +129,7 @@ class Bill:
     packed_disk: float
     assumptions: Assumptions
     notes: tuple[str, ...] = ()
+    at_least: bool = False
 
     @property
     def device_hours(self) -> float:
@@ -159,7 +165,7 @@ def bill(plan: Plan, assumptions: Assumptions, *, results: Path) -> Bill:
             raise LingualiftError(f"{what} {unknown[0]}: there is no such entry; there are {', '.join(section)}")
     packed = {pair: _tokens(plan, *pair, assumptions, results) for pair in plan.packed_mixtures}
     trainings = [_training(plan, name, packed, assumptions, results) for name in plan.trained_models()]
-    translations, notes = [], []
+    translations, notes = [], list(_left_out(plan, assumptions))
     for system, asked in _asked(plan, assumptions, results):
         try:
             translations.append(_translating(plan, system, asked, assumptions, results))
@@ -174,6 +180,7 @@ def bill(plan: Plan, assumptions: Assumptions, *, results: Path) -> Bill:
     )
     shown = dict.fromkeys(it.benchmark for it in translations if it.benchmark in plan.configuration.benchmarks)
     shown |= dict.fromkeys(name for it in scored for name in it.benchmarks)
+    lacking = bool(notes) or any(it.tokens.unknown for it in trainings)
     notes += filter(None, (benchmark_sentences(plan, name, results)[1] for name in shown))
     return Bill(
         trainings=trainings,
@@ -183,6 +190,7 @@ def bill(plan: Plan, assumptions: Assumptions, *, results: Path) -> Bill:
         packed_disk=sum(_shards(it, plan, *pair, results) for pair, it in packed.items()),
         assumptions=assumptions,
         notes=tuple(dict.fromkeys(notes)),
+        at_least=lacking,
     )
 
 
@@ -206,8 +214,7 @@ def _asked(plan: Plan, assumptions: Assumptions, results: Path) -> Iterator[tupl
     seen = set()
     for entry in (*plan.configuration.tables.values(), *plan.configuration.figures.values()):
         for system in getattr(entry, "systems", ()):
-            model = getattr(plan.configuration.systems.get(system), "model", None)
-            for name in getattr(entry, "benchmarks", ()) if model in plan.configuration.models else ():
+            for name in getattr(entry, "benchmarks", ()) if _model_of(plan, system) else ():
                 if (system, name) not in seen:
                     seen.add((system, name))
                     directions = len(plan.directions(name))
@@ -221,9 +228,9 @@ def _asked(plan: Plan, assumptions: Assumptions, results: Path) -> Iterator[tupl
                     )
                     yield system, asked
     for name in plan.translated_corpora():
+        corpus = plan.configuration.corpora[name]
         # Of a pair without English both sides are translated.
-        if name in assumptions.rows:
-            corpus = plan.configuration.corpora[name]
+        if name in assumptions.rows and _model_of(plan, corpus.system):
             asked = Asked(
                 name=name,
                 directions=0,
@@ -232,6 +239,27 @@ def _asked(plan: Plan, assumptions: Assumptions, results: Path) -> Iterator[tupl
                 length=assumptions.text.of_row(corpus.source, plan.configuration.corpora),
             )
             yield corpus.system, asked
+
+
+def _model_of(plan: Plan, system: str) -> str | None:
+    """The model of the configuration that a system translates with, if it is one."""
+    model = getattr(plan.configuration.systems.get(system), "model", None)
+    return model if model in plan.configuration.models else None
+
+
+def _left_out(plan: Plan, assumptions: Assumptions) -> Iterator[str]:
+    """What is translated and not in the bill, and why."""
+    shown = (*plan.configuration.tables.values(), *plan.configuration.figures.values())
+    nodes = [*plan.translating_systems(), *plan.pivoting_systems()]
+    for name in dict.fromkeys(system for entry in shown for system in entry.systems):
+        if name in nodes and not _model_of(plan, name):
+            yield f"translating with {name} is not in it: only models that are entries of `models` are reckoned"
+    for name in plan.translated_corpora():
+        system = plan.configuration.corpora[name].system
+        if not _model_of(plan, system):
+            yield f"translating {name} with {system} is not in it: only models that are entries of `models` are reckoned"
+        elif name not in assumptions.rows:
+            yield f"translating {name} with {system} is not in it: say how many rows it has, --rows {name}=NUMBER"
 
 
 def _tokens(plan: Plan, mixture: str, owner: str, assumptions: Assumptions, results: Path) -> Tokens:

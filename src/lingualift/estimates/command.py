@@ -1,9 +1,10 @@
 """The command ``lingualift estimate``, from its words to its text."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lingualift.configuration.loading import load_run
+from lingualift.configuration.loading import load_run, read_yaml
 from lingualift.errors import LingualiftError
 from lingualift.estimates.bills import Assumptions, bill, num_jobs
 from lingualift.estimates.devices import Device, device
@@ -38,12 +39,14 @@ def estimate(
     Args:
         measured: the folder of a model that was trained on the same devices: its speed is taken for all.
         rows, row_tokens, tokens, shapes: ``name=value``.
+        nodes, gpus_per_node: of all trainings; by default those of the profile, or else of each recipe.
         jobs: ask Snakemake for the number of jobs, which takes as long as a dry run.
 
     Raises:
         LingualiftError: a mistake in the configuration or in what was asked.
     """
     plan = Plan(load_run(config))
+    given = _given_to_trainings(profile) if profile else {}
     chosen = device(gpu, memory_gb=gpu_memory, peak_tflops=peak)
     notes = []
     if measured is not None:
@@ -52,8 +55,8 @@ def estimate(
     assumptions = Assumptions(
         device=chosen,
         utilisation=utilisation,
-        nodes=nodes,
-        devices=gpus_per_node,
+        nodes=nodes or given.get("nodes"),
+        devices=gpus_per_node or given.get("devices"),
         text=Text(
             sentence_tokens=sentence_tokens,
             document_tokens=document_tokens,
@@ -72,6 +75,18 @@ def estimate(
         notes=notes,
         checks=checks(plan.run.languages, assumptions.text),
     )
+
+
+def _given_to_trainings(profile: Path) -> dict[str, int]:
+    """The nodes and devices that a profile gives to trainings; none where Snakemake finds it elsewhere than here."""
+    path = profile / "config.yaml"
+    asked = (read_yaml(path) or {}).get("set-resources") or {} if path.is_file() else {}
+    # As Snakemake takes it: keys with values, or `rule:resource=value`.
+    if not isinstance(asked, dict):
+        words = re.findall(r"train_model:(\w+)=(\w+)", " ".join(map(str, asked)))
+    else:
+        words = (asked.get("train_model") or {}).items()
+    return {name: int(value) for name, value in words if name in ("nodes", "devices")}
 
 
 def _measured(folder: Path, chosen: Device) -> tuple[float, str]:

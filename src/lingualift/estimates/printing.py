@@ -98,8 +98,9 @@ def _scoring_row(it: Scoring) -> dict[str, str]:
 
 def _sums(bill: Bill, jobs: Mapping[str, int] | None) -> list[dict[str, str]]:
     sums = {
-        "GPU-hours": _hours(bill.device_hours),
-        "days of training, one after the other": _hours(sum(it.hours for it in bill.trainings) / 24),
+        "GPU-hours": "at least " * bill.at_least + _hours(bill.device_hours),
+        "days of training, one after the other": "at least " * any(it.tokens.unknown for it in bill.trainings)
+        + _hours(sum(it.hours for it in bill.trainings) / 24),
         "disk, GB": f"{bill.disk / _GIGA:,.1f}",
         "of it imported and augmented text": f"{bill.text_disk / _GIGA:,.1f}",
         "of it packed text": f"{bill.packed_disk / _GIGA:,.1f}",

@@ -223,7 +223,8 @@ def runtime_rows(
 def training_rows(runs: Mapping[str, Trained], device: Device | None = None) -> list[dict[str, str]]:
     """A line a training: where it ran, how fast, what that is of the GPUs' peak, what waiting for data took of the time.
 
-    All is of its whole time, from the first step to the last: the start, checkpoints and the held-out loss too.
+    All is of its whole time, from the first step to the last, whatever number of jobs that took: the start, checkpoints
+    and the held-out loss too. Devices are those of the end.
 
     Args:
         device: the GPU of those that do not name theirs.
@@ -236,6 +237,8 @@ def training_rows(runs: Mapping[str, Trained], device: Device | None = None) -> 
                 "model": name,
                 "devices": str(it.ranks),
                 "GPU": it.gpu or (device.name if it.gpu is None and device else ""),
+                "hours": f"{seconds / _HOUR:,.2f}",
+                "device-hours": f"{seconds / _HOUR * it.ranks:,.2f}",
                 "tokens/s": f"{tokens / seconds:,.0f}" if seconds else "",
                 **_efficiency({name: it}, device),
             }

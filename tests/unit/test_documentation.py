@@ -107,6 +107,34 @@ def test_lingualift_is_told_what_it_understands(words):
     assert config is None or str(config) == OWN or (ROOT / config).is_file()
 
 
+def rule_texts():
+    """The text of each rule, by its name."""
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))
+    return {name: body for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL)}
+
+
+def test_the_table_of_the_readme_is_what_rules_ask_for():
+    """Cores, minutes and memory; where a cell has fewer numbers than the row has rules, they are all the same."""
+    rules, checked = rule_texts(), set()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\| [\w, ]+ \| (`.*?)\|$", text.partition("## What each stage asks for")[2], re.MULTILINE):
+        names, cores, minutes, memory, *_ = (cell.strip() for cell in row.split("|"))
+        names = re.findall(r"\w+", names)
+        for place, name in enumerate(names):
+            body = rules[name]
+            threads = re.search(r"^    threads: (\d+)$", body, re.MULTILINE)
+            runtime = re.search(r"runtime=growing\((\d+)\)", body)
+            mem_mb = re.search(r"mem_mb=growing\((\d+)\)", body)
+            for cell, found, unit in ((cores, threads, 1), (minutes, runtime, 1), (memory, mem_mb, 1000)):
+                numbers = [int(it.replace(",", "")) for it in re.findall(r"[\d,]*\d", cell)]
+                # "here": on the login node; what is worked out is told in words.
+                if found and numbers:
+                    assert numbers[min(place, len(numbers) - 1)] * unit == int(found[1]), (name, cell)
+                    checked.add((name, unit))
+    assert set(rules) - {name for name, _ in checked} <= {"all"} | {it for it in rules if "localrule: True" in rules[it]}
+    assert len(checked) > 30
+
+
 def test_the_ablation_of_the_page_can_be_planned(tmp_path):
     """The very commands of docs/how-to-add.md, but for -n and where the file is."""
     config = tmp_path / "mine.yaml"

@@ -192,6 +192,9 @@ def test_share_of_the_peak_by_hand(tmp_path):
         "model": "it",
         "devices": "2",
         "GPU": "NVIDIA A100-SXM4-80GB",
+        # 16 s are 0.0044 hours.
+        "hours": "0.00",
+        "device-hours": "0.01",
         "tokens/s": "40",
         "share of peak": "0.0%",
         "waiting for data": "7.81%",

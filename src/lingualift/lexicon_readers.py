@@ -5,7 +5,6 @@ import io
 import itertools
 import re
 import unicodedata
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
@@ -19,9 +18,10 @@ from lingualift.configuration.lexicons import (
     TsvDictionary,
 )
 from lingualift.errors import InputError
-from lingualift.files import BROKEN_ARCHIVE, COMPRESSED, broken_archive, files_below, open_bytes, read_bytes
+from lingualift.files import BROKEN_ARCHIVE, COMPRESSED, broken_archive, files_below, open_bytes
 from lingualift.languages import Coded, Written
 from lingualift.manifests import Manifest
+from lingualift.readers.members import decode, members
 from lingualift.writing import in_script
 
 PairFiles = MuseDictionary | TsvDictionary | PanlexBliDictionary
@@ -142,7 +142,7 @@ def _read_pair_files(
     pairs_of = _pairs_by_name(dictionary, codebook)
     wanted = set(dictionary.pairs or ())
     found = set()
-    for name, place, read in _members(path, manifest):
+    for name, place, read in members(path, manifest):
         pairs = pairs_of(name)
         found.update("-".join(pair) for pair in pairs)
         if pairs:
@@ -176,7 +176,7 @@ def _parse_pairs(content: bytes, place: str, manifest: Manifest) -> tuple[list[s
         InputError: most lines are not two columns, with the first of them; or there is not one pair.
     """
     # A whole file is lowered and composed at once: ten times as fast as word by word, and the same.
-    lines = unicodedata.normalize("NFC", _decode(content, place).lower()).split("\n")
+    lines = unicodedata.normalize("NFC", decode(content, place).lower()).split("\n")
     if not lines[-1]:
         lines.pop()
     sources, targets, bad = [], [], []
@@ -228,9 +228,9 @@ def _read_swadesh(
 ) -> Iterator[Links]:
     lists: dict[str, dict[str, list[list[str]]]] = {name: {} for name in dictionary.lists}
     wanted = _wanted(dictionary, codebook)
-    for _, place, read in _members(path, manifest):
+    for _, place, read in members(path, manifest):
         if wanted(file := PurePosixPath(place)):
-            lines = _decode(read(), place).rstrip("\n").split("\n")
+            lines = decode(read(), place).rstrip("\n").split("\n")
             lists[file.parent.name][file.stem] = [_words(line.split("\t"), manifest) for line in lines]
             manifest.counts["files"] += 1
             manifest.counts["lines"] += len(lines)
@@ -290,8 +290,8 @@ def _read_table(
     style = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabbed else {"delimiter": ","}
     rows = None
     try:
-        with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True, **style)
+        with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            rows = csv.reader(_decoded(file, path), strict=True, **style)
             header = [name.strip() for name in next(rows, [])]
             by_row = set(_PAIR_COLUMNS) <= set(header)
             if by_row:
@@ -314,11 +314,24 @@ def _read_table(
                     yield from _link_concepts(path.name, _written(concepts, codebook, languages, manifest))
     except csv.Error as error:
         raise InputError(path, f"not a table: {error}", line=rows.line_num if rows else 1) from error
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"not UTF-8: {error.reason}", line=rows.line_num + 1 if rows else 1) from error
     except BROKEN_ARCHIVE as error:
         raise broken_archive(path, error, line=rows.line_num + 1 if rows else 1) from error
     manifest.counts["files"] += 1
+
+
+def _decoded(lines: Iterable[str], path: Path) -> Iterator[str]:
+    """The lines of a file in which bytes that are no UTF-8 are escaped: the file decodes far ahead of its lines.
+
+    Raises:
+        InputError: there is such a byte, with the line.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(line[error.start]) - 0xDC00
+            raise InputError(path, f"not UTF-8: byte 0x{byte:02x}", line=number) from error
+        yield line
 
 
 def _link_rows(
@@ -345,51 +358,3 @@ def _concepts(
         name: [_words(cell.split(synonyms), manifest) for cell in column]
         for name, column in zip(names, columns, strict=True)
     }
-
-
-# Files, folders and zips.
-
-
-def _members(path: Path, manifest: Manifest) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-    """Name, place for messages and reader of every file in a folder or zip, in order of name; zips are opened.
-
-    Raises:
-        InputError: nothing there, or a zip that is broken.
-    """
-    if not path.exists():
-        raise InputError(path, "no such file or folder")
-    for file in files_below(path):
-        yield from _file_members(file, manifest)
-
-
-def _file_members(path: Path, manifest: Manifest) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-    if path.suffix != ".zip":
-
-        def read_file() -> bytes:
-            manifest.add_input(path)
-            return read_bytes(path)
-
-        yield path.name, str(path), read_file
-        return
-    manifest.add_input(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in sorted(entry.filename for entry in archive.infolist() if not entry.is_dir()):
-
-                def read_member(name: str = name) -> bytes:
-                    try:
-                        return archive.read(name)
-                    except (zipfile.BadZipFile, *BROKEN_ARCHIVE) as error:
-                        raise InputError(f"{path}/{name}", f"broken: {error}") from error
-
-                yield name, f"{path}/{name}", read_member
-    except zipfile.BadZipFile as error:
-        raise InputError(path, f"broken: {error}") from error
-
-
-def _decode(content: bytes, place: str) -> str:
-    try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(place, f"not UTF-8: {error.reason}", line=line) from error

@@ -205,7 +205,7 @@ CUT_AT = zlib.decompressobj(wbits=31).decompress(CUT).count(b"\n") + 1
         ("en-fr.txt", b"", r"en-fr\.txt: holds no word pair"),
         ("en-fr.txt", b"dog\t\n", r"en-fr\.txt: holds no word pair"),
         ("en-xx.txt", b"dog chien\n", "no file like"),
-        ("x.zip", b"not a zip", r"x\.zip: broken"),
+        ("x.zip", b"not a zip", r"x\.zip: broken or cut short, or not a zip archive: download it again"),
     ],
 )
 def test_broken_files_are_errors_with_their_place(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -214,6 +214,32 @@ def test_broken_files_are_errors_with_their_place(tmp_path: Path, name: str, con
     with pytest.raises(InputError, match=message):
         build(tmp_path, {"reader": "muse", "path": "muse"}, spoken("en", "fr"))
     assert not (tmp_path / "lexicon").exists()
+
+
+def test_damage_to_a_zip_names_it_and_the_file_within(tmp_path: Path) -> None:
+    path = tmp_path / "muse.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("deep/en-de.txt", "deep/en-fr.txt"):
+            archive.writestr(name, "".join(f"w{n * n % 997} m{n * 7 % 991}\n" for n in range(900)))
+        text = archive.getinfo("deep/en-fr.txt").header_offset + 1000
+    whole = path.read_bytes()
+    # In the last entry of the list at the end: the version of zip that unpacks it, and its method.
+    entry = whole.rfind(b"PK\x01\x02")
+    version, method = entry + 6, entry + 10
+    name, again = r"muse\.zip/deep/en-fr\.txt", r"download it again \(.+\)"
+    damaged = [
+        (whole[:at] + b"\xee" + whole[at + 1 :], message)
+        for at, message in (
+            (text, f"{name}: cannot be unpacked, the archive is damaged: {again}"),
+            (method, f"{name}: cannot be unpacked: .*method is not supported"),
+            (version, rf"muse\.zip: .*{again}"),
+        )
+    ]
+    cut = [whole[:-30], whole[: len(whole) // 2], b""]
+    for content, message in damaged + [(it, rf"muse\.zip: broken or cut short.*{again}") for it in cut]:
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            build(tmp_path, {"reader": "muse", "path": "muse.zip"}, spoken("en", "de", "fr"))
 
 
 def test_an_empty_file_among_others_is_an_error(table_11: Path) -> None:
@@ -316,6 +342,21 @@ def test_a_table_cut_short_names_the_line(tmp_path: Path) -> None:
     languages = spoken(en={"panlex": "eng-000"}, fr={"panlex": "fra-000"})
     with pytest.raises(InputError, match=rf"panlex\.csv\.gz:{line}: cannot be read on, broken or cut short"):
         build(tmp_path, {"reader": "panlex-csv", "path": "panlex.csv.gz"}, languages)
+
+
+@pytest.mark.parametrize("name", ["panlex.csv", "panlex.csv.gz"])
+@pytest.mark.parametrize("line", [1, 7, 5002])
+def test_a_byte_of_a_table_that_is_no_text_names_its_line(tmp_path: Path, name: str, line: int) -> None:
+    rows = [b"eng-000,fra-000", *(b"w%d,m%d" % (number, number) for number in range(6000))]
+    rows[line - 1] += b"\xff"
+    # A quoted cell may go over lines.
+    rows[1] = b'"two\nlines",x'
+    at = line + (line > 1)
+    content = b"\n".join(rows)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    languages = spoken(en={"panlex": "eng-000"}, fr={"panlex": "fra-000"})
+    with pytest.raises(InputError, match=rf"{name}:{at}: not UTF-8: byte 0xff"):
+        build(tmp_path, {"reader": "panlex-csv", "path": name}, languages)
 
 
 def test_table_without_languages(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import pickle
 import unicodedata
 import zlib
 from collections.abc import Callable
@@ -20,11 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lingualift.configuration.corpora import LinesCorpus
-from lingualift.errors import InputError
+from lingualift.errors import InputError, RecordNumber
+from lingualift.languages import load_languages
 from lingualift.readers import read_table
 from lingualift.readers.batches import BATCH_ROWS, Batch, clean, good_pair_mask
 from lingualift.readers.lines import LineStream, read_in_step, read_lines, read_separated
-from lingualift.readers.records import read_json_records, read_parquet, read_saved_dataset, read_tmx
+from lingualift.readers.memories import SCRIPTS, read_tmx
+from lingualift.readers.records import read_json_records, read_parquet, read_saved_dataset
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
@@ -47,6 +50,15 @@ def rows(batches) -> list[tuple[str | None, ...]]:
     for batch in batches:
         columns = [clean(column, null_reason=batch.null_reason).text.to_pylist() for column in batch.columns]
         found += zip(*columns, strict=True)
+    return found
+
+
+def reasons(batches) -> list[tuple[int, str | None]]:
+    """The number of each row, and why its first cell is bad."""
+    found = []
+    for batch in batches:
+        column = clean(batch.columns[0], null_reason=batch.null_reason)
+        found += [(line, column.reason(row)) for row, line in enumerate(batch.lines)]
     return found
 
 
@@ -255,11 +267,57 @@ def test_separated_with_header(tmp_path):
 
 def test_json_lines(tmp_path):
     records = [{"text": "één\nregel", "url": "x"}, {"text": None}, {"url": "y"}, {"t": {"de": "Hund"}, "text": "z"}]
-    path = write(tmp_path / "a.jsonl", "\n\n".join(map(json.dumps, records)))
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))
     assert rows(read_json_records([path], ["text", "t.de"])) == [
         ("één\nregel", None), (None, None), (None, None), ("z", "Hund"),
     ]  # fmt: skip
-    assert list(next(read_json_records([path], ["text"])).lines) == [1, 3, 5, 7]
+    assert list(next(read_json_records([path], ["text"])).lines) == [1, 2, 3, 4]
+
+
+def test_lines_of_json_that_hold_nothing_are_rows_as_those_of_text_are(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"a": "x"}\n\n \t\r\n{"a": ""}\n{"a": "y"}\n\n')
+    assert reasons(read_json_records([path], ["a"])) == [
+        (1, None), (2, "empty line"), (3, "empty line"), (4, "empty"), (5, None), (6, "empty line"),
+    ]  # fmt: skip
+    assert len(list(next(read_lines([path])).lines)) == 6
+
+
+def test_a_line_that_is_no_json_is_one_bad_line(tmp_path, caplog):
+    """And so is one that Python does not parse: a number of thousands of digits, brackets a hundred thousand deep."""
+    bad = ['{"a": x}', "[1]", '{"a": "x"}}', '{"b": %s}' % ("1" * 5000), '{"a": %s' % ("[" * 100_000)]
+    good = ['{"a": "x"}'] * 5
+    path = write(tmp_path / "a.jsonl", "".join(f"{line}\n" for line in [*good, *bad, *good]))
+    found = reasons(read_json_records([path], ["a"]))
+    assert found == [(line, "not a JSON object" if 6 <= line <= 10 else None) for line in range(1, 16)]
+    # The first of a file is told.
+    [record] = caplog.records
+    assert record.levelname == "WARNING" and f"{path}:6: not JSON: Expecting value (column 7)" in record.getMessage()
+
+
+def test_a_file_whose_lines_are_mostly_no_json_is_broken(tmp_path):
+    for bad, good, is_broken in ((3, 2, True), (2, 2, False)):
+        path = write(tmp_path / "a.jsonl", '{"a": "x"}\n' * good + "plain text\n" * bad)
+        if not is_broken:
+            assert len(rows(read_json_records([path], ["a"]))) == 4
+            continue
+        with pytest.raises(InputError, match="not JSON") as caught:
+            list(read_json_records([path], ["a"]))
+        assert caught.value.line == good + 1
+
+
+@pytest.mark.parametrize("cut", [b'{"a": "x"', b'{"a": {"b": 1}', '{"a": "é'.encode()[:-1]])
+def test_a_file_that_ends_within_a_record_is_broken(tmp_path, cut):
+    whole = b'{"a": "x"}\n' * 30
+    with pytest.raises(InputError, match="ends within a record, cut short") as caught:
+        list(read_json_records([write(tmp_path / "a.jsonl", whole + cut)], ["a"]))
+    assert caught.value.line == 31
+    # The last line need not end; if it does, it is a line like others.
+    assert len(rows(read_json_records([write(tmp_path / "a.jsonl", whole[:-1])], ["a"]))) == 30
+    assert len(rows(read_json_records([write(tmp_path / "a.jsonl", whole + cut + b"\n")], ["a"]))) == 31
+    assert reasons(read_json_records([write(tmp_path / "a.jsonl", whole + b'{"a": "\xff"}')], ["a"]))[30] == (
+        31,
+        "not UTF-8",
+    )
 
 
 def test_fields_that_no_record_has_are_named(tmp_path):
@@ -288,11 +346,34 @@ def test_json_array(tmp_path):
     assert rows(read_json_records([path], ["translation.en", "translation.cs"])) == [("dog", "pes")]
 
 
+def test_what_has_no_lines_is_told_by_records(tmp_path):
+    import datasets
+
+    texts = ["a", "b"]
+    array = write(tmp_path / "a.json", json.dumps([{"a": text} for text in texts], indent=1))
+    pq.write_table(pa.table({"a": texts}), tmp_path / "a.parquet")
+    datasets.Dataset.from_dict({"a": texts}).save_to_disk(str(tmp_path / "saved"))
+    for batch in (
+        next(read_json_records([array], ["a"])),
+        next(read_parquet([tmp_path / "a.parquet"], ["a"])),
+        next(read_saved_dataset(tmp_path / "saved", ["a"], split=None)),
+    ):
+        assert list(batch.lines) == [1, 2]
+        error = InputError(batch.files[0], "empty", line=batch.head(2).lines[1])
+        assert str(error) == f"{batch.files[0]}: record 2: empty"
+        # From one process to another.
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    lines = write(tmp_path / "a.jsonl", '{"a": "x"}\n')
+    assert not any(isinstance(line, RecordNumber) for line in next(read_json_records([lines], ["a"])).lines)
+    odd = write(tmp_path / "odd.json", '[{"a": "x"},\n\n3, {"a": "y"}]')
+    assert reasons(read_json_records([odd], ["a"])) == [(1, None), (2, "not a JSON object"), (3, None)]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ('{"a": 1}\n{"a": \n', 2, "not JSON"),
-        ('{"a": 1}\n[1]\n', 2, "a JSON list, not an object"),
+        ('\n{"a": \n', 2, "not JSON"),
+        ('{"a": 1}\n[1]\n2\n', 2, "a JSON list, not an object"),
         ('[{"a": 1},\n{]', 2, "not JSON"),
     ],
 )
@@ -333,8 +414,24 @@ def test_parquet(tmp_path):
     with pytest.raises(InputError, match=r"no column 'translation\.fr'"):
         list(read_parquet([path], ["translation.fr"]))
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match="broken or cut short"):
+    with pytest.raises(InputError, match=r"a\.parquet: cannot be read, broken or cut short") as caught:
         list(read_parquet([path], ["text"]))
+    assert caught.value.line is None
+
+
+def test_damage_within_parquet_is_behind_the_last_records_read(tmp_path):
+    path = tmp_path / "a.parquet"
+    texts = [f"{number * number % 99_991} and {number}" for number in range(2 * BATCH_ROWS)]
+    pq.write_table(pa.table({"a": texts}), path, row_group_size=BATCH_ROWS, use_dictionary=False)
+    column = pq.ParquetFile(path).metadata.row_group(1).column(0)
+    raw = bytearray(path.read_bytes())
+    middle = column.data_page_offset + column.total_compressed_size // 2
+    raw[middle : middle + 1000] = b"\xff" * 1000
+    path.write_bytes(raw)
+    batches = read_parquet([path], ["a"])
+    assert len(next(batches)) == BATCH_ROWS
+    with pytest.raises(InputError, match=f"a.parquet: cannot be read behind record {BATCH_ROWS}, broken or cut short"):
+        next(batches)
 
 
 def test_saved_dataset(tmp_path):
@@ -348,6 +445,38 @@ def test_saved_dataset(tmp_path):
         list(read_saved_dataset(tmp_path / "saved", ["translation.de"], split="dev"))
     with pytest.raises(InputError, match="no such folder"):
         list(read_saved_dataset(tmp_path / "none", ["text"], split=None))
+
+
+@pytest.mark.parametrize(
+    ("name", "cut", "message"),
+    [
+        ("dataset_dict.json", lambda raw: raw[:-3], r":1: not JSON"),
+        ("train/state.json", lambda raw: raw[:-3], r":\d+: not JSON"),
+        ("train/dataset_info.json", lambda raw: b"", r":1: not JSON"),
+        ("train/dataset_info.json", lambda raw: b"[]", ": not a JSON object"),
+        ("train/data-00000-of-00001.arrow", lambda raw: raw[:-300], ": not a saved data set, broken or cut short"),
+    ],
+)
+def test_a_broken_file_of_a_saved_dataset_is_named(tmp_path, name, cut, message):
+    import datasets
+
+    folder = tmp_path / "saved"
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict({"a": ["x", "y"]})}).save_to_disk(str(folder))
+    write(folder / name, cut((folder / name).read_bytes()))
+    with pytest.raises(InputError, match=f"saved/{name}{message}"):
+        list(read_saved_dataset(folder, ["a"], split="train"))
+
+
+def test_a_saved_dataset_that_lacks_a_file_or_an_entry(tmp_path):
+    import datasets
+
+    datasets.Dataset.from_dict({"a": ["x"]}).save_to_disk(str(tmp_path / "saved"))
+    write(tmp_path / "saved" / "state.json", "{}")
+    with pytest.raises(InputError, match=r"saved: not a saved data set.*_data_files"):
+        list(read_saved_dataset(tmp_path / "saved", ["a"], split=None))
+    (tmp_path / "saved" / "state.json").unlink()
+    with pytest.raises(InputError, match=r"saved: not a saved data set"):
+        list(read_saved_dataset(tmp_path / "saved", ["a"], split=None))
 
 
 TMX = """<?xml version="1.0" encoding="UTF-8"?>
@@ -374,6 +503,57 @@ def test_a_tmx_and_who_asks_may_spell_a_language_otherwise(tmp_path, asked, writ
     assert rows(read_tmx([path], ["en", asked])) == [("A dog barks", "Ein Hund"), ("alone", None)]
     # Another region is another language.
     assert rows(read_tmx([path], ["en", "ti_XX"])) == [("A dog barks", None), ("alone", None)]
+
+
+def unit(**variants: str) -> str:
+    """A translation unit: text by code, whose "_" stands for "-"."""
+    sides = (f'<tuv xml:lang="{c.replace("_", "-")}"><seg>{text}</seg></tuv>' for c, text in variants.items())
+    return f"<tu>{''.join(sides)}</tu>"
+
+
+@pytest.mark.parametrize(
+    ("variants", "simplified", "traditional"),
+    [
+        ({"zh_TW": "電腦", "zh_CN": "电脑"}, "电脑", "電腦"),
+        ({"zh_HK": "電腦", "zh_SG": "电脑", "zh_CN": "机"}, "电脑", "電腦"),
+        ({"zh_Hant": "電腦", "zh_Hans": "电脑"}, "电脑", "電腦"),
+        ({"zh_Hant_CN": "電腦", "zh_Hans_TW": "电脑"}, "电脑", "電腦"),
+        # The very code before any that is like it.
+        ({"zh_CN": "电脑", "zh": "机", "zh_Hant": "電腦"}, "机", "電腦"),
+        # What says nothing of its script is for who asks for no other.
+        ({"zh_XX": "一", "zh_YY": "二"}, "一", None),
+    ],
+)
+def test_variants_of_a_unit_go_to_the_language_of_their_script(tmp_path, variants, simplified, traditional):
+    path = write(tmp_path / "a.tmx", f"<tmx><body>{unit(en='computer', **variants)}</body></tmx>")
+
+    def read(*languages: str, codes: tuple[str, ...] = ()) -> list[tuple[str | None, ...]]:
+        return rows(read_tmx([path], codes or languages, languages))
+
+    assert read("en", "zh") == [("computer", simplified)]
+    assert read("zhtrad", "en") == [(traditional, "computer")]
+    assert read("zh", "zhtrad") == [(simplified, traditional)]
+    if "zh" not in variants and traditional:
+        # They may share a code, or have one with a region of its own.
+        assert read("zh", "zhtrad", codes=("zh", "zh")) == [(simplified, traditional)]
+        assert read("en", "zhtrad", codes=("en", "zh")) == [("computer", traditional)]
+        assert read("zhtrad", codes=("zh_MO",)) == [(traditional,)]
+
+
+def test_a_variant_of_another_script_is_better_than_none_but_no_pair_with_itself(tmp_path):
+    path = write(tmp_path / "a.tmx", f"<tmx><body>{unit(en='computer', zh_TW='電腦')}</body></tmx>")
+    assert rows(read_tmx([path], ["en", "zh"], ["en", "zh"])) == [("computer", "電腦")]
+    assert rows(read_tmx([path], ["zh", "zhtrad"], ["zh", "zhtrad"])) == [(None, "電腦")]
+    latin = write(tmp_path / "b.tmx", f"<tmx><body>{unit(sr_Latn='pas', sr_Cyrl='пас', sr_RS='псето')}</body></tmx>")
+    assert rows(read_tmx([latin], ["sr"], ["sr"])) == [("пас",)]
+
+
+def test_the_scripts_of_memories_are_those_of_the_table():
+    languages = load_languages(Path(__file__).parents[2] / "config" / "languages.tsv")
+    assert {code: languages[code].script.lower() for code in SCRIPTS} == {
+        code: script for code, (_, script) in SCRIPTS.items()
+    }
+    assert {code for code, language in languages.items() if len(language.scripts) > 1} <= set(SCRIPTS)
 
 
 def test_broken_tmx_names_the_line(tmp_path):

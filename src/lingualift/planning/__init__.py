@@ -6,10 +6,10 @@ from lingualift.planning.inventory import Inventory
 
 # Raised when a stage's output would change though its settings do not: everything made by it is then made again.
 STAGE_VERSIONS = {
-    "import_corpus": 1,
-    "import_benchmark": 2,
+    "import_corpus": 2,
+    "import_benchmark": 3,
     "build_lexicon": 2,
-    "augment_corpus": 2,
+    "augment_corpus": 3,
     "translate_supplement": 1,
     "assemble_supplement": 1,
     "mix_corpora": 2,
@@ -22,9 +22,9 @@ STAGE_VERSIONS = {
     "translate_through_pivot": 1,
     "ask_endpoint": 1,
     "read_hypotheses": 1,
-    "score_hypotheses": 1,
+    "score_hypotheses": 2,
     "detect_languages": 1,
-    "score_comet": 2,
+    "score_comet": 3,
     "compare_systems": 1,
     "read_published_scores": 1,
     "make_table": 4,

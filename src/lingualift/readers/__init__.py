@@ -7,7 +7,8 @@ from lingualift.configuration.corpus_base import TableSource
 from lingualift.errors import InputError
 from lingualift.readers.batches import Batch
 from lingualift.readers.lines import read_in_step, read_lines, read_separated
-from lingualift.readers.records import read_json_records, read_parquet, read_saved_dataset, read_tmx
+from lingualift.readers.memories import read_tmx
+from lingualift.readers.records import read_json_records, read_parquet, read_saved_dataset
 
 
 def read_table(corpus: AnyCorpus, source: TableSource) -> Iterator[Batch]:
@@ -38,4 +39,4 @@ def read_table(corpus: AnyCorpus, source: TableSource) -> Iterator[Batch]:
         case "datasets":
             return read_saved_dataset(source.files[0], source.fields, split=corpus.split)
         case "tmx":
-            return read_tmx(source.files, source.fields)
+            return read_tmx(source.files, source.fields, source.languages)

@@ -12,7 +12,7 @@ from lingualift.files import BROKEN_ARCHIVE, broken_archive
 
 @contextlib.contextmanager
 def broken_file_errors(path: Path, line: Callable[[], int]) -> Iterator[None]:
-    """Turn what decompressors and file formats raise into an :class:`InputError`.
+    """Turn what decompressors raise into an :class:`InputError`.
 
     Args:
         path: the file that is read.
@@ -20,7 +20,20 @@ def broken_file_errors(path: Path, line: Callable[[], int]) -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
-        raise
-    except (*BROKEN_ARCHIVE, pa.ArrowInvalid) as error:
+    except BROKEN_ARCHIVE as error:
         raise broken_archive(path, error, line=line()) from error
+
+
+@contextlib.contextmanager
+def broken_table_errors(path: Path, records: Callable[[], int]) -> Iterator[None]:
+    """The same for a file of records, which come many at a time: which of them is broken is not known.
+
+    Args:
+        path: the file that is read.
+        records: gives how many came out of it.
+    """
+    try:
+        yield
+    except (EOFError, OSError, pa.ArrowException) as error:
+        behind = f" behind record {number}" if (number := records()) else ""
+        raise InputError(path, f"cannot be read{behind}, broken or cut short: {error}") from error

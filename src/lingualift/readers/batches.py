@@ -1,7 +1,8 @@
 """Batches of raw rows, and what makes a row good: the rules every reader's text goes through."""
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,13 @@ TOO_LONG = "too long"
 LENGTH_RATIO = "length ratio"
 NOT_A_PAIR = "wrong number of columns"
 NO_FIELD = "no such field"
+NOT_JSON = "not a JSON object"
+EMPTY_LINE = "empty line"
 MISSING = "missing"
+
+# What stands in the cells of a row that is bad as a whole: bytes that are no UTF-8, each for its reason.
+BAD_ROW = {reason: b"\xff" + reason.encode() for reason in (NOT_UTF8, NOT_JSON, EMPTY_LINE)}
+_REASONS = {cell: reason for reason, cell in BAD_ROW.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +35,7 @@ class Batch:
     Attributes:
         columns: arrays of one length, ``large_binary`` or ``large_string``; null where a cell could not be found.
         files: the file of each column.
-        lines: the line, or the number of the record, of each row.
+        lines: the line, or the :class:`~lingualift.errors.RecordNumber`, of each row.
         null_reason: why a cell is null.
         missing: what stands in a cell that has no text, each by itself or beside other words; empty: an empty cell. Even
             a benchmark may have such cells.
@@ -88,7 +95,7 @@ def clean(
     """Decode and strip a column, and set aside the cells that hold no usable text.
 
     A cell is bad that is empty, not UTF-8, longer than ``max_characters``, holds a NUL, or nothing but control,
-    format and space characters; or that contains what stands for ``missing`` text.
+    format and space characters; or that contains what stands for ``missing`` text, or is one of :data:`BAD_ROW`.
 
     Args:
         normalise: into NFC. Not for benchmarks: what is scored is the publisher's text.
@@ -97,8 +104,7 @@ def clean(
     if column.null_count:
         bad[null_reason] = _mask(column.is_null())
     text, invalid = _decode(column)
-    if invalid is not None:
-        bad[NOT_UTF8] = invalid
+    bad |= invalid
     text = pc.utf8_trim_whitespace(pc.utf8_normalize(text, form="NFC") if normalise else text)
     # A null length or match is no reason: these cells have one already.
     lengths = pc.utf8_length(text).fill_null(1).to_numpy(zero_copy_only=False)
@@ -116,6 +122,27 @@ def clean(
         text = pc.if_else(pa.array(good), text, None)
         lengths = np.where(good, lengths, 0)
     return Cleaned(text, lengths.astype(np.int64), bad)
+
+
+def batches_of(
+    rows: Iterable[tuple[int, list[bytes | None]]],
+    path: Path,
+    width: int,
+    *,
+    size: int = BATCH_ROWS,
+    null_reason: str = NO_FIELD,
+) -> Iterator[Batch]:
+    """Rows of Python objects as batches.
+
+    Args:
+        rows: the line and the cells of each, ``width`` of them.
+        size: how many go into a batch.
+    """
+    rows = iter(rows)
+    while chunk := list(itertools.islice(rows, size)):
+        columns = tuple(pa.array([cells[index] for _, cells in chunk], pa.large_binary()) for index in range(width))
+        lines = [line for line, _ in chunk]
+        yield Batch(columns=columns, files=(path,) * width, lines=lines, null_reason=null_reason)
 
 
 def good_pair_mask(a_lengths: np.ndarray, b_lengths: np.ndarray, max_ratio: float | None) -> np.ndarray:
@@ -137,16 +164,21 @@ def _holds(text: pa.Array, what: str) -> pa.Array:
     return pc.match_substring(text, what) if what else pc.equal(text, what)
 
 
-def _decode(column: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
-    """Bytes as text, null where they are not UTF-8, and which those are if any."""
+def _decode(column: pa.Array) -> tuple[pa.Array, dict[str, np.ndarray]]:
+    """Bytes as text, null where they are not UTF-8, and which those are by reason."""
     try:
-        return column.cast(pa.large_string()), None
+        return column.cast(pa.large_string()), {}
     except pa.ArrowInvalid:
         # Rare, so the slow way: cell by cell.
         cells = column.cast(pa.large_binary()).to_pylist()
     texts = [None if cell is None else _text_or_none(cell) for cell in cells]
-    invalid = np.array([cell is not None and text is None for cell, text in zip(cells, texts, strict=True)])
-    return pa.array(texts, pa.large_string()), invalid
+    reasons = np.array(
+        [
+            None if cell is None or text is not None else _REASONS.get(cell, NOT_UTF8)
+            for cell, text in zip(cells, texts, strict=True)
+        ]
+    )
+    return pa.array(texts, pa.large_string()), {reason: reasons == reason for reason in BAD_ROW}
 
 
 def _text_or_none(cell: bytes) -> str | None:

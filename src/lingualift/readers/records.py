@@ -1,7 +1,8 @@
-"""Text in records: JSON, Parquet, saved data sets and translation memories."""
+"""Text in records: JSON, Parquet and saved data sets."""
 
 import itertools
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,136 +10,118 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lingualift.errors import InputError
-from lingualift.files import open_bytes, read_bytes
-from lingualift.readers.archives import broken_file_errors
-from lingualift.readers.batches import BATCH_ROWS, NO_FIELD, NOT_A_PAIR, Batch
+from lingualift.errors import InputError, RecordNumber
+from lingualift.files import files_below, open_bytes, read_bytes, read_json
+from lingualift.readers.archives import broken_file_errors, broken_table_errors
+from lingualift.readers.batches import BAD_ROW, BATCH_ROWS, EMPTY_LINE, NOT_JSON, NOT_UTF8, Batch, batches_of
 from lingualift.readers.lines import LineStream
 
-_XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+logger = logging.getLogger(__name__)
+
 # Documents are longer than lines.
 _JSON_ROWS = 2048
 # As many bad rows as a table may have at any size.
 _FEW_RECORDS = 10
-# Bytes that are no UTF-8, to stand for text that cannot be encoded.
-_NO_TEXT = b"\xff"
+# The JSON files of a saved data set.
+_DESCRIPTIONS = ("dataset_dict.json", "dataset_info.json", "state.json")
+# What the parser raises: also on numbers of thousands of digits, and on brackets within brackets within brackets.
+_NOT_READ = (ValueError, RecursionError)
 
 
 def read_json_records(files: Sequence[Path], fields: Sequence[str | int]) -> Iterator[Batch]:
     """The fields of JSON objects: one a line, or all in one array.
 
-    A field's dots descend into nested objects. What is no string is a missing cell.
+    A field's dots descend into nested objects. What is no string is a missing cell; a line that is empty or no object
+    is a bad row, and the first such one of each file that is not empty is logged.
 
     Raises:
-        InputError: a line is no JSON object, with the line; or none of the first records of a file has any of the fields.
+        InputError: an array that is no JSON, with the line, or a file that ends within a record; or of the first records
+            of a file most are no objects, or none has any of the fields.
     """
     for path in files:
         records = iter(_json_records(path))
         first = list(itertools.islice(records, _JSON_ROWS))
-        _check_fields(first, fields, path)
+        _check_records(first, fields, path)
         rows = (
-            (line, [_json_cell(record, field) for field in fields]) for line, record in itertools.chain(first, records)
+            (line, [_json_cell(record, field) for field in fields])
+            for line, record in _tell_of_first(itertools.chain(first, records))
         )
-        yield from _batches(rows, path, len(fields), size=_JSON_ROWS)
+        yield from batches_of(rows, path, len(fields), size=_JSON_ROWS)
 
 
 def read_parquet(files: Sequence[Path], fields: Sequence[str | int]) -> Iterator[Batch]:
-    """The fields of Parquet files, a batch of rows at a time; line numbers are row numbers."""
+    """The fields of Parquet files, a batch of rows at a time."""
+    for path in files:
+        yield from _parquet_batches(path, fields)
+
+
+def _parquet_batches(path: Path, fields: Sequence[str | int]) -> Iterator[Batch]:
     import pyarrow.parquet as pq
 
-    for path in files:
-        if not path.is_file():
-            raise InputError(path, "no such file")
-        row = 0
-        with broken_file_errors(path, lambda row=row: row + 1), pq.ParquetFile(path) as file:
-            roots = _roots(fields, file.schema_arrow, path)
-            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=roots):
-                yield _arrow_batch(pa.table(batch), fields, path, row)
-                row += len(batch)
+    if not path.is_file():
+        raise InputError(path, "no such file")
+    row = 0
+    with broken_table_errors(path, lambda: row), pq.ParquetFile(path) as file:
+        roots = _roots(fields, file.schema_arrow, path)
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=roots):
+            yield _arrow_batch(pa.table(batch), fields, path, row)
+            row += len(batch)
 
 
 def read_saved_dataset(folder: Path, fields: Sequence[str | int], *, split: str | None) -> Iterator[Batch]:
-    """The fields of a data set that ``save_to_disk`` wrote, read by memory map; line numbers are row numbers.
+    """The fields of a data set that ``save_to_disk`` wrote, read by memory map.
 
     Raises:
-        InputError: there is no such folder, split or column.
+        InputError: there is no such folder, split or column; or one of its files is broken.
     """
     import datasets
 
     if not folder.is_dir():
         raise InputError(folder, "no such folder")
-    with broken_file_errors(folder, lambda: 1):
+    for file in files_below(folder):
+        if file.name in _DESCRIPTIONS and not isinstance(read_json(file), dict):
+            raise InputError(file, "not a JSON object")
+    try:
         dataset = datasets.load_from_disk(str(folder))
+    except (AttributeError, LookupError, OSError, TypeError, ValueError, pa.ArrowException) as error:
+        place = next((file for file in files_below(folder) if file.suffix == ".arrow" and _is_broken(file)), folder)
+        raise InputError(place, f"not a saved data set, broken or cut short: {error}") from error
     if isinstance(dataset, datasets.DatasetDict):
         if split not in dataset:
             raise InputError(folder, f"no split '{split}'; there is {', '.join(dataset)}")
         dataset = dataset[split]
     _roots(fields, dataset.features.arrow_schema, folder)
     row = 0
-    for table in dataset.with_format("arrow").iter(batch_size=BATCH_ROWS):
-        yield _arrow_batch(table, fields, folder, row)
-        row += len(table)
+    with broken_table_errors(folder, lambda: row):
+        for table in dataset.with_format("arrow").iter(batch_size=BATCH_ROWS):
+            yield _arrow_batch(table, fields, folder, row)
+            row += len(table)
 
 
-def read_tmx(files: Sequence[Path], languages: Sequence[str | int]) -> Iterator[Batch]:
-    """A column for each language of translation units, by their xml:lang.
-
-    "en" also finds "en-GB", "ti_ER" finds "ti-ER". Inner tags count as text around a gap; runs of space become one space.
-
-    Raises:
-        InputError: broken XML, with the line.
-    """
-    for path in files:
-        rows = ((line, [segments.get(str(code)) for code in languages]) for line, segments in _units(path, languages))
-        yield from _batches(rows, path, len(languages), null_reason=NOT_A_PAIR)
-
-
-def _units(path: Path, languages: Sequence[str | int]) -> Iterator[tuple[int, dict[str, bytes]]]:
-    """The segments of each translation unit, by the codes asked for; memory does not grow."""
-    from lxml import etree
-
-    wanted = {_tag(str(code)): str(code) for code in languages}
-    with open_bytes(path) as file:
-        line = 1
-        try:
-            with broken_file_errors(path, lambda: line):
-                # External entities and DTDs stay unread: a corpus may not make us open other files.
-                options = {"load_dtd": False, "no_network": True, "resolve_entities": False}
-                for _, unit in etree.iterparse(file, events=("end",), tag="{*}tu", **options):
-                    line = unit.sourceline or line
-                    segments: dict[str, bytes] = {}
-                    for variant in unit.iterfind("{*}tuv"):
-                        tag = _tag(variant.get(_XML_LANG) or variant.get("lang") or "")
-                        code = wanted.get(tag) or wanted.get(tag.split("-")[0])
-                        segment = variant.find("{*}seg")
-                        if code is not None and segment is not None:
-                            segments.setdefault(code, " ".join("".join(segment.itertext()).split()).encode())
-                    yield line, segments
-                    unit.clear()
-                    while unit.getprevious() is not None:
-                        del unit.getparent()[0]
-        except etree.XMLSyntaxError as error:
-            raise InputError(path, f"broken TMX: {error.msg}", line=error.lineno) from error
-
-
-def _tag(code: str) -> str:
-    """A language as both a file and a table of codes may spell it: case does not count, nor what joins its parts."""
-    return code.lower().replace("_", "-")
+def _is_broken(file: Path) -> bool:
+    """Whether a file of a saved data set cannot be mapped."""
+    try:
+        with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as stream:
+            stream.read_all()
+    except (OSError, pa.ArrowException):
+        return True
+    return False
 
 
 def _json_records(path: Path) -> Iterator[tuple[int, Any]]:
+    """Numbers and records: objects, cells of bad rows, or errors that say why a record is no object."""
     with open_bytes(path) as file, broken_file_errors(path, lambda: 1):
         # Not read(), which fails where fewer can be had: that is for the reader of all to say, with the line.
         start = file.read1(256).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"["):
-        yield from enumerate(_parse_array(read_bytes(path), path), 1)
+        for number, record in enumerate(_parse_array(read_bytes(path), path), 1):
+            yield RecordNumber(number), _object(record, path, RecordNumber(number))
         return
     with LineStream(path) as stream:
         while len(lines := stream.take(BATCH_ROWS)):
             first = stream.line - len(lines) + 1
             for number, line in enumerate(lines.to_pylist(), first):
-                if line.strip():
-                    yield number, _parse(line, path, number)
+                yield number, _parse(line, path, number) if line.strip() else BAD_ROW[EMPTY_LINE]
 
 
 def _parse_array(content: bytes, path: Path) -> Any:
@@ -151,24 +134,48 @@ def _parse_array(content: bytes, path: Path) -> Any:
             return json.loads(content.decode("utf-8-sig", errors="surrogateescape"))
     except json.JSONDecodeError as error:
         raise InputError(path, f"not JSON: {error.msg}", line=error.lineno) from error
+    except _NOT_READ as error:
+        raise InputError(path, f"not JSON that can be read: {error}") from error
 
 
 def _parse(line: bytes, path: Path, number: int) -> Any:
+    """The record of a line.
+
+    Raises:
+        InputError: the line, the last one, is cut short.
+    """
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(path, f"not JSON: {error.msg}", line=number) from error
-    except UnicodeDecodeError:
-        # One bad line, not a broken file: its cells are bytes that are no UTF-8.
-        return _NO_TEXT
-    if not isinstance(record, dict):
-        raise InputError(path, f"a JSON {type(record).__name__}, not an object", line=number)
-    return record
+    except _NOT_READ as error:
+        not_text = isinstance(error, UnicodeDecodeError)
+        if not line.endswith(b"\n") and not (not_text and line.rstrip().endswith(b"}")):
+            raise InputError(path, f"ends within a record, cut short: {_reason(error)}", line=number) from error
+        # One bad line, not a broken file.
+        return BAD_ROW[NOT_UTF8] if not_text else InputError(path, f"not JSON: {_reason(error)}", line=number)
+    return _object(record, path, number)
 
 
-def _check_fields(records: Sequence[tuple[int, Any]], fields: Sequence[str | int], path: Path) -> None:
-    """See that the fields are those of a file's records; a few records without them are bad rows, and counted."""
+def _reason(error: Exception) -> str:
+    """What is wrong with a line; that it is the first of what was parsed would pass for its place in the file."""
+    return f"{error.msg} (column {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else str(error)
+
+
+def _object(record: Any, path: Path, number: int) -> Any:
+    if isinstance(record, dict):
+        return record
+    return InputError(path, f"a JSON {type(record).__name__}, not an object", line=number)
+
+
+def _check_records(records: Sequence[tuple[int, Any]], fields: Sequence[str | int], path: Path) -> None:
+    """See that the first records of a file are what is asked for; a few that are not are bad rows, and counted.
+
+    Raises:
+        InputError: most of them are no objects, or none has any of the fields.
+    """
     objects = [(line, record) for line, record in records if isinstance(record, dict)]
+    errors = [record for _, record in records if isinstance(record, InputError)]
+    if len(errors) > len(objects):
+        raise errors[0]
     if len(objects) <= _FEW_RECORDS or any(_json_cell(it, field) is not None for _, it in objects for field in fields):
         return
     line, record = objects[0]
@@ -178,10 +185,20 @@ def _check_fields(records: Sequence[tuple[int, Any]], fields: Sequence[str | int
     )
 
 
+def _tell_of_first(records: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """The records, the first error among them logged."""
+    told = False
+    for line, record in records:
+        if isinstance(record, InputError) and not told:
+            logger.warning("%s (dropped and counted, as are any more in this file)", record)
+            told = True
+        yield line, record
+
+
 def _json_cell(record: Any, field: str | int) -> bytes | None:
-    if record is _NO_TEXT:
-        return _NO_TEXT
-    value = record.get(field) if isinstance(record, dict) else None
+    if not isinstance(record, dict):
+        return record if isinstance(record, bytes) else BAD_ROW[NOT_JSON]
+    value = record.get(field)
     if value is None and isinstance(field, str) and "." in field:
         value = record
         for part in field.split("."):
@@ -190,22 +207,6 @@ def _json_cell(record: Any, field: str | int) -> bytes | None:
         return None
     # JSON can spell half a surrogate pair, which is no text.
     return value.encode("utf-8", errors="surrogatepass")
-
-
-def _batches(
-    rows: Iterable[tuple[int, list[bytes | None]]],
-    path: Path,
-    width: int,
-    *,
-    size: int = BATCH_ROWS,
-    null_reason: str = NO_FIELD,
-) -> Iterator[Batch]:
-    """Rows of Python objects, as batches."""
-    rows = iter(rows)
-    while chunk := list(itertools.islice(rows, size)):
-        columns = tuple(pa.array([cells[index] for _, cells in chunk], pa.large_binary()) for index in range(width))
-        lines = [line for line, _ in chunk]
-        yield Batch(columns=columns, files=(path,) * width, lines=lines, null_reason=null_reason)
 
 
 def _roots(fields: Sequence[str | int], schema: pa.Schema, path: Path) -> list[str]:
@@ -222,7 +223,8 @@ def _roots(fields: Sequence[str | int], schema: pa.Schema, path: Path) -> list[s
 
 def _arrow_batch(table: pa.Table, fields: Sequence[str | int], path: Path, row: int) -> Batch:
     columns = tuple(_arrow_column(table, str(field), path) for field in fields)
-    return Batch(columns=columns, files=(path,) * len(fields), lines=range(row + 1, row + len(table) + 1))
+    numbers = [RecordNumber(number) for number in range(row + 1, row + len(table) + 1)]
+    return Batch(columns=columns, files=(path,) * len(fields), lines=numbers)
 
 
 def _arrow_column(table: pa.Table, field: str, path: Path) -> pa.Array:

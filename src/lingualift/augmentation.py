@@ -18,7 +18,7 @@ from lingualift.files import atomic_path, fingerprint, link_or_copy, read_json, 
 from lingualift.lexicons import Lexicon
 from lingualift.manifests import Manifest, load_manifest
 from lingualift.randomness import Permutation, hashes, seed_of
-from lingualift.replacement import Coverage, Replacer
+from lingualift.replacement import Coverage, Replacer, count_words
 from lingualift.segmentation import Segmented
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class _Part:
     target: str
     columns: tuple[str, str]
     directed: bool
+    max_ratio: float | None
 
     @property
     def monolingual(self) -> bool:
@@ -70,7 +71,11 @@ def augment_corpus(
     Of a parallel corpus each row takes one of the two directions of its language pair with probability one half; the
     tables are one a direction, ``s-t``, with the columns ``source`` (changed), ``target`` (as it was) and ``line``
     (the row in the table it came from). Of a monolingual corpus the tables are ``s-s``: changed and original. Beside
-    them lies ``coverage.csv``: for each language the counts of :class:`~lingualift.replacement.Coverage`.
+    them lies ``coverage.csv``: for each language the counts of :class:`~lingualift.replacement.Coverage`, those of
+    sentences too that are dropped because the lexicon lacks their language.
+
+    Pairs of absurd length, by the corpus' own ratio, are dropped and counted. What the corpus itself had dropped before
+    is noted in the manifest, ``dropped_before``.
 
     Args:
         languages: by code; how each is segmented.
@@ -112,7 +117,11 @@ def augment_corpus(
     with atomic_path(out) as folder:
         (folder / "tables").mkdir(parents=True)
         tables = _publish([table for account in accounts for table in account["tables"]], work, folder / "tables")
-        manifest.details.update(tables=tables, coverage=_coverage_rows(coverage))
+        manifest.details.update(
+            tables=tables,
+            coverage=_coverage_rows(coverage),
+            dropped_before={augmentation.source: corpus.get("dropped", {})},
+        )
         manifest.counts["pairs"] = sum(table["rows"] for table in tables)
         for counts in coverage.values():
             manifest.counts.update(asdict(counts))
@@ -136,7 +145,9 @@ def _parts(tables: Sequence[Mapping[str, Any]], augmentation: Augmentation, code
         for source, target in pairs:
             if not wanted or frozenset((source, target)) in wanted:
                 columns = ("source", "target") if table.get("directed") else (source, target)
-                parts.append(_Part(table["name"], source, target, columns, bool(table.get("directed"))))
+                # Of text that came in as pairs these are gone; a multi-way table still has them.
+                max_ratio = table.get("max_length_ratio")
+                parts.append(_Part(table["name"], source, target, columns, bool(table.get("directed")), max_ratio))
     return parts
 
 
@@ -167,6 +178,10 @@ class _Replacers:
         replacer.seed, replacer.coverage = seed, Coverage()
         return replacer
 
+    def lacking(self, code: str, sentences: Sequence[str]) -> Coverage:
+        """The account of sentences whose language the lexicon lacks."""
+        return count_words(sentences, self._languages[code], lower=self._augmentation.lower)
+
     def _make(self, code: str) -> Replacer:
         augmentation = self._augmentation
         return Replacer(
@@ -188,23 +203,31 @@ def _augment_part(
     import pyarrow as pa
 
     from lingualift.arrow_tables import TableWriter
+    from lingualift.readers.batches import LENGTH_RATIO
 
     columns = {"source": pa.string(), "target": pa.string(), "line": pa.int64()}
     path = corpus / "tables" / f"{part.table}.arrow"
     place = seed_of(seed, "augment", augmentation.source, part.table, part.source, part.target)
     replace = {way: replacers(way[0], seed_of(place, *way)) for way in part.ways if way[0] in replacers.lexicon}
-    uncovered = 0
+    lacking = {way: Coverage() for way in part.ways if way not in replace}
+    dropped: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
         paths = {way: stack.enter_context(atomic_path(work / part.file(way))) for way in replace}
         writers = {way: stack.enter_context(TableWriter(path, columns)) for way, path in paths.items()}
         for lines, texts in _sampled_rows(path, part, augmentation.sample, place):
+            fair = _fair(texts, part.max_ratio)
+            if not fair.all():
+                dropped[f"{LENGTH_RATIO} ({part.source}-{part.target})"] += int((~fair).sum())
+                lines, texts = lines[fair], tuple(text.filter(pa.array(fair)) for text in texts)
             way_of_row = hashes(place, lines) % np.uint64(len(part.ways))
             for number, way in enumerate(part.ways):
                 here = np.flatnonzero(way_of_row == number)
-                if way not in replace:
-                    uncovered += len(here)
-                    continue
                 source, target = (text.take(here) for text in (texts if number == 0 else texts[::-1]))
+                if way not in replace:
+                    if len(here):
+                        dropped[f"{way[0]} is not in the lexicon"] += len(here)
+                        lacking[way].add(replacers.lacking(way[0], source.to_pylist()))
+                    continue
                 changed = pa.array(replace[way](source.to_pylist(), lines[here]), pa.string())
                 writers[way].add([changed, target.cast(pa.string()), pa.array(lines[here])])
     tables = [
@@ -220,27 +243,50 @@ def _augment_part(
         }
         for way, writer in writers.items()
     ]
+    coverage = lacking | {way: replacer.coverage for way, replacer in replace.items()}
     return {
         "tables": tables,
-        "dropped": {"source language not in the lexicon": uncovered} if uncovered else {},
-        "coverage": {way[0]: asdict(replacer.coverage) for way, replacer in replace.items()},
+        "dropped": dict(dropped),
+        "coverage": {way[0]: asdict(counts) for way, counts in coverage.items()},
     }
 
 
 def _sampled_rows(
     path: Path, part: _Part, sample: int | float | None, seed: int
 ) -> Iterator[tuple[np.ndarray, tuple["pa.Array", "pa.Array"]]]:
-    """The rows that have both sides, or an exact random sample of them: line numbers and texts, a batch at a time."""
+    """The rows that have both sides, or a random sample of them: line numbers and texts, a batch at a time.
+
+    A share is one of these rows. A number is exact: where a pair of absurd length is drawn, so is one row more.
+    """
     if sample is None:
         yield from _rows(path, part)
         return
-    num_rows = sum(len(lines) for lines, _ in _rows(path, part))
-    size = min(sample, num_rows) if isinstance(sample, int) else round(sample * num_rows)
+    num_rows, unfair = 0, [np.empty(0, np.int64)]
+    for lines, texts in _rows(path, part):
+        unfair.append(num_rows + np.flatnonzero(~_fair(texts, part.max_ratio)))
+        num_rows += len(lines)
     shuffle, start = Permutation(num_rows, seed_of(seed, "sample")), 0
+    if isinstance(sample, int):
+        places = np.sort(shuffle(np.concatenate(unfair)))
+        # Before each so many fair ones have come up: it is passed over if that is not all of them.
+        size = sample + int(np.count_nonzero(places - np.arange(len(places)) < sample))
+    else:
+        size = round(sample * num_rows)
     for lines, texts in _rows(path, part):
         kept = np.flatnonzero(shuffle(np.arange(start, start + len(lines))) < size)
         start += len(lines)
         yield lines[kept], (texts[0].take(kept), texts[1].take(kept))
+
+
+def _fair(texts: tuple["pa.Array", "pa.Array"], max_ratio: float | None) -> np.ndarray:
+    """Which pairs are of like length: neither side more than ``max_ratio`` times as long as the other."""
+    import pyarrow.compute as pc
+
+    from lingualift.readers.batches import good_pair_mask
+
+    if max_ratio is None:
+        return np.ones(len(texts[0]), bool)
+    return good_pair_mask(*(pc.utf8_length(text).to_numpy(zero_copy_only=False) for text in texts), max_ratio)
 
 
 def _rows(path: Path, part: _Part) -> Iterator[tuple[np.ndarray, tuple["pa.Array", "pa.Array"]]]:

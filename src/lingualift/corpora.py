@@ -153,7 +153,7 @@ def _window(batches: Iterable[Batch], skip: int, limit: int | None) -> Iterator[
 
 
 class _Account:
-    """Sifts the rows of one table and counts what stays and what goes."""
+    """Sifts the rows of one table and counts what stays and what goes: rows, cells and pairs of a multi-way one."""
 
     def __init__(self, corpus: AnyCorpus, source: TableSource, strict: bool) -> None:
         self.source, self.strict = source, strict
@@ -252,9 +252,14 @@ class _Account:
         lengths = np.stack([column.lengths for column in columns])
         self.valid += (lengths > 0).sum(axis=1)
         for first in range(len(columns) - 1):
-            good = good_pair_mask(lengths[first], lengths[first + 1 :], self.max_ratio).sum(axis=1)
-            for second, count in enumerate(good.tolist(), first + 1):
-                self.pairs[f"{self.names[first]}-{self.names[second]}"] += count
+            sides = lengths[first], lengths[first + 1 :]
+            there, good = (good_pair_mask(*sides, ratio).sum(axis=1) for ratio in (None, self.max_ratio))
+            for second, (num_there, num_good) in enumerate(zip(there.tolist(), good.tolist(), strict=True), first + 1):
+                pair = f"{self.names[first]}-{self.names[second]}"
+                self.pairs[pair] += num_good
+                # Of a row that stays this pair alone is lost: no row that ``max_dropped`` counts.
+                if num_good < num_there:
+                    self.dropped[f"{LENGTH_RATIO} ({pair})"] += num_there - num_good
         return [column.text for column in columns]
 
     def _sift_rows(self, batch: Batch, columns: list[Cleaned]) -> list[pa.Array]:

@@ -101,14 +101,17 @@ def _stream_table(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _dropped_table(manifest: Mapping[str, Any], reader: EntryReader) -> list[str]:
-    """What was lost, and why: of each corpus when it was made, then of the mixture when it was packed."""
-    dropped = [("packing", reason, number) for reason, number in manifest["dropped"].items()]
+    """What was lost, and why: of each corpus when it was made, and what it was made of, then when it was packed."""
+    accounts = [("packing", manifest["dropped"])]
     for source, folder in reader.folders.items():
         if (folder / "manifest.json").is_file():
-            dropped += [(source, *item) for item in load_manifest(folder / "manifest.json")["dropped"].items()]
-    if not dropped:
+            made = load_manifest(folder / "manifest.json")
+            accounts += [(source, made["dropped"]), *made.get("dropped_before", {}).items()]
+    # Each once: a corpus may be a component and what another was made of.
+    found = {(where, reason, number) for where, counts in accounts for reason, number in counts.items()}
+    if not found:
         return ["None."]
-    dropped.sort(key=lambda it: (-it[2], it[:2]))
+    dropped = sorted(found, key=lambda it: (-it[2], it[:2]))
     rows = ["| where | reason | lines |", "|---|---|---:|"]
     rows += [f"| {where} | {reason} | {number:,} |" for where, reason, number in dropped[:_ROWS]]
     if len(dropped) > _ROWS:

@@ -1,5 +1,6 @@
 """Entries: the text of any part of a mixture's training order, read from the corpora's tables."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -11,10 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lingualift.configuration.prompts import Prompt
-from lingualift.corpora import good_pair_mask, open_table
+from lingualift.corpora import open_table
 from lingualift.errors import InputError
 from lingualift.files import fingerprint, read_json
 from lingualift.mixing import MixturePlan, Stream
+from lingualift.readers.batches import LENGTH_RATIO, good_pair_mask
+
+_NO_TEXT, _NO_SIDE = "no text", "a side missing"
+# What may be wrong with a row, by number; with a good one, nothing.
+_FAULTS = ("", _NO_TEXT, _NO_SIDE, LENGTH_RATIO)
 
 
 @lru_cache(maxsize=256)
@@ -56,7 +62,7 @@ class Entries:
         boundaries: character at which the second language of a pair begins; 0 where there is one language.
         streams: number of the stream of each.
         swapped: whether the second language of the stream comes first.
-        dropped: places whose line cannot be used, by reason.
+        dropped: places whose line cannot be used, by source, languages and reason.
     """
 
     texts: list[str]
@@ -90,7 +96,7 @@ class EntryReader:
     ) -> None:
         self.plan, self.folders, self._prompt, self.names = plan, folders, prompt, names or {}
         self.max_ratios = max_ratios or {}
-        self._chosen: dict[int, np.ndarray] = {}
+        self._chosen: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     @property
     def prompt(self) -> Prompt:
@@ -118,7 +124,7 @@ class EntryReader:
         size = stop - start
         texts: list[str] = [""] * size
         learn_from, boundaries = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        apart, swapped, dropped = np.zeros(size, bool), np.zeros(size, bool), dict[str, int]()
+        apart, swapped, dropped = np.zeros(size, bool), np.zeros(size, bool), Counter[str]()
         by_stream = np.argsort(streams, kind="stable")
         for places in np.split(by_stream, np.flatnonzero(np.diff(streams[by_stream])) + 1):
             if not len(places):
@@ -129,8 +135,8 @@ class EntryReader:
             rising = np.argsort(rows, kind="stable")
             places, rows, sides, turned = places[rising], rows[rising], sides[rising], turned[rising]
             columns = self._columns(stream, rows)
-            good = self._good(stream, columns)
-            for position, text, learnt, boundary in self._compose(stream, columns, sides, turned, good):
+            faults = self._faults(stream, columns)
+            for position, text, learnt, boundary in self._compose(stream, columns, sides, turned, faults == 0):
                 place = places[position]
                 texts[place], learn_from[place], boundaries[place] = text, learnt, boundary
             apart[places] = stream.kind == "instructions" or stream.format == "instruction"
@@ -138,30 +144,42 @@ class EntryReader:
                 swapped[places] = turned
             elif stream.kind == "pair":
                 swapped[places] = sides == 1
-            lost = int((~good).sum())
-            if lost:
-                reason = f"{stream.source} {stream.label}: a side missing or of absurd length".strip()
-                dropped[reason] = dropped.get(reason, 0) + lost
-        return Entries(texts, learn_from, boundaries, apart, streams, swapped, dropped)
+            dropped.update(_by_reason(stream, np.bincount(faults)))
+        return Entries(texts, learn_from, boundaries, apart, streams, swapped, dict(dropped))
+
+    def passed_over(self) -> Counter[str]:
+        """The bad rows that came up where a number of good ones was drawn, by source, languages and reason."""
+        found: Counter[str] = Counter()
+        for number, stream in enumerate(self.plan.streams):
+            if stream.good:
+                reasons = _by_reason(stream, self._choose(number)[1])
+                found.update({f"{reason} (passed over)": count for reason, count in reasons.items()})
+        return found
 
     def _rows(self, number: int, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the plan says of the entries of a stream, told which rows are good where it has to know."""
-        stream = self.plan.streams[number]
-        if stream.good and number not in self._chosen:
-            chosen = self.plan.choose(number, self._good_rows(stream))
+        chosen = self._choose(number)[0] if self.plan.streams[number].good else None
+        return self.plan.rows(number, entries, chosen)
+
+    def _choose(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """The good rows that a stream takes, and how many bad ones it passes over, by fault."""
+        if number not in self._chosen:
+            stream = self.plan.streams[number]
+            chosen, passed = self.plan.choose(number, self._table_faults(stream))
             if len(chosen) < stream.take:
                 folder = self.folders[stream.source]
                 raise InputError(
                     folder, f"{len(chosen)} good rows of {stream.label}, planned with {stream.take} or more"
                 )
-            self._chosen[number] = chosen
-        return self.plan.rows(number, entries, self._chosen.get(number))
+            self._chosen[number] = chosen, passed
+        return self._chosen[number]
 
-    def _good_rows(self, stream: Stream) -> np.ndarray:
-        """Which rows of a stream's table are good, a batch of them in memory at a time."""
+    def _table_faults(self, stream: Stream) -> np.ndarray:
+        """What is wrong with each row of a stream's table, a batch of them in memory at a time."""
         table = _open(str(self.folders[stream.source]), stream.table).select(list(stream.languages))
         found = [
-            self._good(stream, [pa.chunked_array([column]) for column in batch.columns]) for batch in table.to_batches()
+            self._faults(stream, [pa.chunked_array([column]) for column in batch.columns])
+            for batch in table.to_batches()
         ]
         return np.concatenate(found)
 
@@ -174,16 +192,17 @@ class EntryReader:
         table = _open(str(self.folders[stream.source]), stream.table)
         return [_take(table.column(name), rows) for name in names]
 
-    def _good(self, stream: Stream, columns: list[pa.ChunkedArray]) -> np.ndarray:
-        good = np.ones(len(columns[0]), bool)
+    def _faults(self, stream: Stream, columns: list[pa.ChunkedArray]) -> np.ndarray:
+        """What is wrong with each row, as a place in ``_FAULTS``; uint8."""
+        faults = np.zeros(len(columns[0]), np.uint8)
         if stream.kind == "instructions":
-            return good
-        for column in columns:
-            good &= pc.is_valid(column).to_numpy()
+            return faults
         if stream.kind == "pair" and stream.source in self.max_ratios:
             lengths = [pc.fill_null(pc.utf8_length(column), 0).to_numpy() for column in columns]
-            good &= good_pair_mask(*lengths, self.max_ratios[stream.source])
-        return good
+            faults[~good_pair_mask(*lengths, self.max_ratios[stream.source])] = _FAULTS.index(LENGTH_RATIO)
+        for column in columns:
+            faults[pc.is_null(column).to_numpy()] = _FAULTS.index(_NO_TEXT if len(columns) == 1 else _NO_SIDE)
+        return faults
 
     def _compose(self, stream, columns, sides, turned, good):
         """Give (position, text, first learnt character, start of the second language) of each good row."""
@@ -211,6 +230,12 @@ class EntryReader:
                     # SentencePiece tokenizers join a space to the word behind it.
                     learnt = len(source) + 1 if stream.loss == "target" else 0
                     yield i, f"{source} {target}", learnt, len(source) + 1
+
+
+def _by_reason(stream: Stream, counts: np.ndarray) -> dict[str, int]:
+    """Rows of a stream by what is wrong with them, from how many there are of each of ``_FAULTS``."""
+    found = zip(_FAULTS, counts.tolist(), strict=False)
+    return {f"{stream.source} {stream.label}: {reason}": count for reason, count in found if reason and count}
 
 
 def mixture_reader(plan: str | Path, sources: Sequence[str | Path], settings: Mapping[str, Any]) -> EntryReader:

@@ -111,24 +111,29 @@ class MixturePlan:
         turned = (coins >> np.uint64(63)).astype(bool)
         return drawn, side, turned
 
-    def choose(self, stream: int, good: np.ndarray) -> np.ndarray:
+    def choose(self, stream: int, faults: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The rows that a stream takes if it passes over bad ones: the first good ones of the shuffled table.
 
         Args:
-            good: which rows of the table are good; bool.
+            faults: the number of what is wrong with each row of the table; 0 where it is good.
 
         Returns:
-            int64 array of as many rows as the stream takes, or as are good.
+            int64 array of as many rows as the stream takes, or as are good; and how many rows of each fault, by its
+            number, stand before the last of them.
         """
         it = self.streams[stream]
         shuffle, found, missing = self._shuffle(it), [], it.take
+        passed = np.zeros(int(faults.max(initial=0)) + 1, np.int64)
         for start in range(0, it.rows, _DRAWN_AT_ONCE):
             rows = shuffle(np.arange(start, min(start + _DRAWN_AT_ONCE, it.rows)))
-            found.append(rows[good[rows]][:missing])
-            missing -= len(found[-1])
+            good = np.flatnonzero(faults[rows] == 0)[:missing]
+            found.append(rows[good])
+            missing -= len(good)
+            passed += np.bincount(faults[rows if missing else rows[: good[-1]]], minlength=len(passed))
             if not missing:
                 break
-        return np.concatenate(found)
+        passed[0] = 0
+        return np.concatenate(found), passed
 
     def _shuffle(self, it: Stream) -> Permutation:
         return Permutation(it.rows, seed_of(self.seed, "rows", it.source, it.table, it.label))

@@ -139,6 +139,8 @@ def pack_mixture(
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
     job = _ShardJob(reader, tokenizer, mixture, work, version)
     account = _Account(plan)
+    # Before the workers are forked: they find the good rows chosen.
+    account.dropped.update(reader.passed_over())
     with tqdm(total=plan.entries, unit="entry", unit_scale=True, desc="packing", mininterval=1) as bar:
         for counts in in_parallel(job, ranges, workers):
             account.add(counts)

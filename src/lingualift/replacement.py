@@ -4,6 +4,7 @@ import functools
 import itertools
 import unicodedata
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -80,6 +81,13 @@ class Coverage:
         """Add the counts of other sentences."""
         for name in vars(self):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def count_words(sentences: Sequence[str], language: Segmented, *, lower: bool = True) -> Coverage:
+    """The account of sentences in a language that a lexicon lacks: as a :class:`Replacer`'s, with no word known."""
+    words, _ = _segment([sentence.lower() for sentence in sentences] if lower else sentences, language)
+    number = sum(count for word, count in Counter(words).items() if _bare(word))
+    return Coverage(words=number, sentences=len(sentences), unchanged=len(sentences))
 
 
 class Candidates:
@@ -245,7 +253,7 @@ class Replacer:
             return []
         if self.lower:
             sentences = [sentence.lower() for sentence in sentences]
-        words, lengths = self._segment(sentences)
+        words, lengths = _segment(sentences, self.language)
         self._make_room()
         numbers = np.fromiter(map(self._tokens.__getitem__, words), np.int64, count=len(words))
         ends = np.cumsum(lengths)
@@ -273,15 +281,6 @@ class Replacer:
             )
         )
         return self._join(words, ends.tolist(), replaced)
-
-    def _segment(self, sentences: Sequence[str]) -> tuple[list[str], np.ndarray]:
-        """All words in a row, and how many each sentence has."""
-        if self.language.segmentation == "jieba":
-            segmented = segment(sentences, self.language)
-            return list(itertools.chain.from_iterable(segmented)), np.fromiter(map(len, segmented), np.int64)
-        # What segment() does, but for all sentences in one go.
-        lengths = np.fromiter((sentence.count(" ") for sentence in sentences), np.int64, count=len(sentences)) + 1
-        return " ".join(sentences).split(" "), lengths
 
     def _join(self, words: list[str], ends: list[int], replaced: np.ndarray) -> list[str]:
         if self.language.segmentation != "jieba":
@@ -311,7 +310,7 @@ class Replacer:
         number = self._candidates.find(normalise(token))
         if number is not None:
             return 2 * number
-        bare = token.strip(_punctuation()).strip()
+        bare = _bare(token)
         if not bare:
             return _NO_WORD
         if self.strip_punctuation and bare != token:
@@ -333,6 +332,16 @@ class Replacer:
             self._strings.clear()
 
 
+def _segment(sentences: Sequence[str], language: Segmented) -> tuple[list[str], np.ndarray]:
+    """All words in a row, and how many each sentence has; of one sentence at least."""
+    if language.segmentation == "jieba":
+        segmented = segment(sentences, language)
+        return list(itertools.chain.from_iterable(segmented)), np.fromiter(map(len, segmented), np.int64)
+    # What segment() does, but for all sentences in one go.
+    lengths = np.fromiter((sentence.count(" ") for sentence in sentences), np.int64, count=len(sentences)) + 1
+    return " ".join(sentences).split(" "), lengths
+
+
 class _Memory(dict):
     """A dictionary that works out what it does not hold."""
 
@@ -352,8 +361,13 @@ def _punctuation() -> str:
     return "".join(character for character in characters if unicodedata.category(character)[0] == "P")
 
 
+def _bare(token: str) -> str:
+    """The word in ``token``, without the punctuation and blanks at its ends."""
+    return token.strip(_punctuation()).strip()
+
+
 def _affixes(token: str) -> tuple[str, str]:
     """The punctuation and blanks before and after the word in ``token``."""
-    bare = token.strip(_punctuation()).strip()
+    bare = _bare(token)
     start = token.index(bare)
     return token[:start], token[start + len(bare) :]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -21,7 +21,7 @@ from lingualift.configuration.lexicons import Augmentation, MuseDictionary
 from lingualift.errors import InputError
 from lingualift.lexicons import Lexicon, build_lexicon
 from lingualift.manifests import Manifest
-from lingualift.replacement import Coverage, Replacer, replace_words
+from lingualift.replacement import Coverage, Replacer, count_words, replace_words
 
 
 @dataclass(frozen=True)
@@ -322,7 +322,87 @@ def test_sources_without_lexicon_are_dropped_with_the_reason(augment: Callable[.
     corpus = write_corpus(tmp_path / "corpus", {"cs-en": {"cs": ["pes"] * 100, "en": ["dog"] * 100}})
     manifest = augment(corpus)
     assert set(read(tmp_path / "out")) == {"en-cs"}
-    assert manifest.dropped["source language not in the lexicon"] + manifest.counts["pairs"] == 100
+    num_dropped = 100 - manifest.counts["pairs"]
+    assert manifest.dropped == {"cs is not in the lexicon": num_dropped} and 25 < num_dropped < 75
+
+
+def test_coverage_names_languages_the_lexicon_lacks(augment: Callable[..., Manifest], tmp_path: Path) -> None:
+    """Their words are counted, and not one is known."""
+    columns = {"source": ["Malý pes – štěká!", "ne"], "target": ["The dog barks!", "no"]}
+    corpus = write_corpus(tmp_path / "corpus", {"cs-en": columns}, languages=["cs", "en"], directed=True)
+    manifest = augment(corpus)
+    assert manifest.dropped == {"cs is not in the lexicon": 2} and manifest.details["tables"] == []
+    with (tmp_path / "out" / "coverage.csv").open() as file:
+        [row] = csv.DictReader(file)
+    assert (row["language"], row["words"], row["known"], row["known_share"]) == ("cs", "4", "0", "0.0")
+    assert (row["replaced"], row["same"], row["sentences"], row["unchanged"]) == ("0", "0", "2", "2")
+
+
+# The first to ask jieba waits for its dictionary.
+@settings(deadline=None)
+@given(sentences=st.lists(st.text(st.sampled_from("aB ,.–狗"), max_size=12), min_size=1, max_size=6))
+@pytest.mark.parametrize("code", ["en", "zh"])
+def test_words_are_those_of_a_lexicon_that_knows_none(lexicon: Lexicon, code: str, sentences: list[str]) -> None:
+    replace = replacer(lexicon, code, to=["fr" if code == "zh" else "zh"], rate=0.0)
+    run(replace, sentences)
+    counted = count_words(sentences, LANGUAGES[code])
+    assert (counted.words, counted.sentences) == (replace.coverage.words, len(sentences))
+    assert (counted.known, counted.replaced) == (0, 0)
+
+
+def test_pairs_of_absurd_length_are_dropped_and_no_other_row_changes(
+    augment: Callable[..., Manifest], tmp_path: Path
+) -> None:
+    """Nine times as long is just allowed."""
+    english, french, german = ["the dog"] * 300, ["le chien"] * 300, ["der hund"] * 300
+    for line, letters in ((7, 299), (250, 28), (251, 27)):
+        english[line], french[line] = "dog", "x" * letters
+    german[250] = "hunde"
+    columns = {"en": english, "fr": french, "de": german}
+    for name, ratio in (("without", None), ("with", 9.0)):
+        corpus = write_corpus(tmp_path / name / "corpus", {"multiway": columns}, max_length_ratio=ratio)
+        manifest = augment(corpus, rate=0.5, out=f"{name}/out")
+    # 3 to 299 and 28 letters; 8 to 299 letters, but 5 to 28 is fair.
+    assert manifest.dropped == {"length ratio (en-fr)": 2, "length ratio (fr-de)": 1}
+    without, left = read(tmp_path / "without" / "out"), read(tmp_path / "with" / "out")
+    assert set(without) == set(left) and sum(map(len, without.values())) == 900
+    gone_of = {frozenset(("en", "fr")): {7, 250}, frozenset(("fr", "de")): {7}}
+    for name, rows in left.items():
+        gone = gone_of.get(frozenset(name.split("-")), set())
+        assert rows == [row for row in without[name] if row["line"] not in gone]
+    assert manifest.counts["pairs"] == manifest.counts["sentences"] == 897
+
+
+@pytest.mark.parametrize(
+    ("sample", "num_rows", "is_exact"), [(100, 100, True), (355, 355, True), (5_000, 360, True), (0.25, 100, False)]
+)
+def test_a_number_is_of_fair_pairs(
+    augment: Callable[..., Manifest], tmp_path: Path, sample: float, num_rows: int, is_exact: bool
+) -> None:
+    """40 of 400 pairs are absurd: a number has others instead, a share has not."""
+    columns = {"en": ["dog"] * 400, "fr": ["x" * 99 if line % 10 == 3 else "chien" for line in range(400)]}
+    found = []
+    for name, ratio in (("without", None), ("with", 9.0)):
+        corpus = write_corpus(tmp_path / name / "corpus", {"multiway": columns}, max_length_ratio=ratio)
+        manifest = augment(corpus, sample=sample, out=f"{name}/out")
+        found.append({row["line"]: row for rows in read(tmp_path / name / "out").values() for row in rows})
+    without, left = found
+    fair = {line: row for line, row in without.items() if line % 10 != 3}
+    assert fair.items() <= left.items() and not any(line % 10 == 3 for line in left)
+    num_dropped = manifest.dropped["length ratio (en-fr)"]
+    assert 0 < num_dropped <= 40
+    if is_exact:
+        assert len(left) == num_rows
+    else:
+        assert left == fair and len(left) + num_dropped == num_rows
+
+
+def test_what_the_corpus_had_dropped_is_carried_on(augment: Callable[..., Manifest], tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", {"en": {"en": ["dog"]}})
+    content = json.loads((corpus / "manifest.json").read_text()) | {"dropped": {"too long (en)": 4}}
+    (corpus / "manifest.json").write_text(json.dumps(content))
+    manifest = augment(corpus)
+    assert manifest.dropped == {} and manifest.details["dropped_before"] == {"captions": {"too long (en)": 4}}
 
 
 def test_directed_tables_keep_their_direction(augment: Callable[..., Manifest], tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_multiway_drops_cells(tmp_path, bring, raw):
     assert rows(tmp_path / "out", "multiway") == [
         ("one", "eins", "un"), (None, "zwei", "deux"), ("three", "drei", None), ("f", "vier vier vier", "qqqqqqqqq"),
     ]  # fmt: skip
-    assert manifest.dropped == {"empty (en)": 1, "empty (fr)": 1}
+    assert manifest.dropped == {"empty (en)": 1, "empty (fr)": 1, "length ratio (en-de)": 1}
     [table] = corpus_tables(tmp_path / "out")
     assert (table["rows"], table["valid"]) == (4, {"en": 3, "de": 4, "fr": 3})
     # en-de: rows 1, 3 (row 4 is 1 to 14); en-fr: rows 1, 4 (1 to 9 is just allowed); de-fr: rows 1, 2, 4.
@@ -349,6 +349,41 @@ def test_processes_make_the_same_bytes(tmp_path, bring, raw):
     assert manifest.counts["rows"] == 60_000
 
 
+def test_bad_lines_of_json_are_dropped_and_counted(tmp_path, bring, raw):
+    good = [json.dumps({"t": {"en": f"dog {n}", "de": f"Hund {n}"}}) for n in range(30)]
+    path = raw("p.jsonl", "\n".join([*good[:20], '{"t": ', "", *good[20:], "[]"]) + "\n")
+    entry = {"reader": "jsonl", "path": "p.jsonl", "columns": {"en": "t.en", "de": "t.de"}}
+    # Their share counts with that of all other bad rows, and a benchmark has none.
+    for options, message in (
+        ({"max_dropped": 0}, r"3 of 33 rows dropped.*mostly: not a JSON object \(en\), 2 times"),
+        ({"strict": True}, "not a JSON object"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            bring(["en", "de"], **entry, **options)
+        assert (caught.value.path, caught.value.line) == (str(path), 21)
+    manifest = bring(["en", "de"], **entry)
+    assert manifest.counts == {"tables": 1, "rows read": 33, "rows": 30}
+    assert manifest.dropped == {"not a JSON object (en)": 2, "empty line (en)": 1}
+    assert rows(tmp_path / "out", "en-de") == [(f"dog {n}", f"Hund {n}") for n in range(30)]
+
+
+def test_an_instruction_of_an_array_is_told_by_its_number(bring, raw):
+    records = [{"instruction": "Say hi", "input": "", "output": output} for output in ("hi", "")]
+    path = raw("a.json", json.dumps(records, indent=1))
+    with pytest.raises(InputError, match="empty") as caught:
+        bring(["en"], reader="alpaca", path="a.json", max_dropped=0)
+    assert str(caught.value).startswith(f"{path}: record 2: ")
+
+
+def test_memories_of_both_kinds_of_chinese(tmp_path, bring, raw):
+    sides = [("en", "computer"), ("zh-TW", "電腦"), ("zh-CN", "电脑")]
+    variants = "".join(f'<tuv xml:lang="{code}"><seg>{text}</seg></tuv>' for code, text in sides)
+    raw("p.tmx", f"<tmx><body><tu>{variants}</tu></body></tmx>")
+    for code, text in (("zh", "电脑"), ("zhtrad", "電腦")):
+        bring(["en", "zh", "zhtrad"], reader="tmx", path="p.tmx", pair=["en", code])
+        assert rows(tmp_path / "out", f"en-{code}") == [("computer", text)]
+
+
 def test_an_error_in_a_process_keeps_its_place(bring, raw):
     raw("a.de", "x\n")
     path = raw("a.en", "x\n\n")
@@ -380,7 +415,8 @@ def test_multi30k(tmp_path, bring, shared_data):
     manifest = bring(codes, data=shared_data, reader="multiway", path="multi30k", files="train.{language}.gz")
     [entry] = corpus_tables(tmp_path / "out")
     assert (entry["rows"], entry["valid"]) == (29_000, dict.fromkeys(codes, 29_000))
-    assert not manifest.dropped
+    # Two German captions are "@@".
+    assert manifest.dropped == dict.fromkeys([f"length ratio ({pair})" for pair in ("en-de", "de-fr", "de-cs")], 2)
     table = open_table(tmp_path / "out", "multiway")
     raw = gzip.decompress((shared_data / "multi30k" / "train.fr.gz").read_bytes()).decode().split("\n")
     assert table["fr"][0].as_py() == raw[0].strip()
@@ -440,3 +476,19 @@ def test_tatoeba_and_alma(tmp_path, bring, shared_data):
     bring(["cs", "en"], data=shared_data, **alma)
     lines = (shared_data / "alma" / "test.cs-en.cs").read_text("utf-8").splitlines()
     assert [row[0] for row in rows(tmp_path / "out", "cs-en")] == [line.strip() for line in lines]
+
+
+def test_multiway_counts_pairs_of_absurd_length_and_loses_no_row_by_them(tmp_path, bring, raw):
+    """Every other German line is far too short for English; French goes with both."""
+    for code, text in (("en", "a sentence\n" * 39 + "\n"), ("de", "ein Satz\nx\n" * 20), ("fr", "ici\n" * 40)):
+        raw(f"x.{code}", text)
+    options = {"reader": "multiway", "path": ".", "files": "x.{language}"}
+    # What is too many, and why, goes by lines that are bad themselves.
+    with pytest.raises(InputError, match=r"1 of 40 rows dropped.*mostly: empty \(en\), 1 times"):
+        bring(["en", "de", "fr"], **options, max_dropped=0)
+    manifest = bring(["en", "de", "fr"], **options)
+    # 19 of the 20 beside "x" are English: 10 letters to 1 are too many, the 3 of French are not.
+    assert manifest.dropped == {"empty (en)": 1, "length ratio (en-de)": 19}
+    [table] = corpus_tables(tmp_path / "out")
+    assert table["rows"] == 40 and table["pairs"] == {"en-de": 20, "en-fr": 39, "de-fr": 40}
+    assert bring(["en", "de", "fr"], **options, max_length_ratio=None).dropped == {"empty (en)": 1}

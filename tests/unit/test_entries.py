@@ -103,10 +103,17 @@ def test_bad_pairs_are_dropped_and_counted(tmp_path):
     found, _ = read({"corpus": "it"}, folder, max_ratios={"it": 9.0})
     assert sorted(found.texts)[:3] == ["", "", ""]
     assert sorted(found.texts)[3] in ("eins one", "one eins")
-    assert found.dropped == {"it en-de: a side missing or of absurd length": 3}
+    assert found.dropped == {"it en-de: a side missing": 2, "it en-de: length ratio": 1}
     # Of split text the pair has to be good as well; 30 characters to one are too many for the other pairs too.
     found, _ = read({"corpus": "it", "format": "split"}, folder, languages=("de", "fr"), max_ratios={"it": 9.0})
     assert sorted(filter(None, found.texts)) == ["deux", "eins", "un", "zwei"]
+
+
+def test_text_alone_has_no_side_that_could_miss(tmp_path):
+    folder = write_corpus(tmp_path / "it", {"multiway": {"en": ["one", None, "three"]}})
+    found, _ = read({"corpus": "it"}, folder)
+    assert sorted(found.texts) == ["", "one", "three"]
+    assert found.dropped == {"it en: no text": 1}
 
 
 def test_a_number_of_rows_is_of_good_ones(tmp_path):
@@ -124,9 +131,20 @@ def test_a_number_of_rows_is_of_good_ones(tmp_path):
     numbers = [int(text.replace("xxxxxxxxx", "").split()[1]) for text in found.texts]
     assert all(number % 100 == 0 and number % 1000 for number in numbers)
     assert reader.read(20, 30).texts == found.texts[20:30]
+    # What came up before the hundredth good row, in the order of all rows.
+    order = read({"corpus": "it"}, folder, **options)[1].plan.rows(0, np.arange(30_000))[0]
+    is_good = (order % 100 == 0) & (order % 1000 > 0)
+    before = order[: np.flatnonzero(is_good)[99]]
+    absurd = int((before % 1000 == 0).sum())
+    assert absurd > 0
+    assert reader.passed_over() == {
+        "it en-fr: a side missing (passed over)": len(before) - 99 - absurd,
+        "it en-fr: length ratio (passed over)": absurd,
+    }
     # All there are, and no more; a share is of all rows, whose bad ones are counted.
     assert len(read({"corpus": "it", "sample": 999}, folder, **options)[0].texts) == 270
-    shared, _ = read({"corpus": "it", "sample": 0.5}, folder, **options)
+    shared, reader = read({"corpus": "it", "sample": 0.5}, folder, **options)
+    assert not reader.passed_over()
     assert len(shared.texts) == 15_000
     assert sum(map(bool, shared.texts)) + sum(shared.dropped.values()) == 15_000
     assert 90 < sum(map(bool, shared.texts)) < 180

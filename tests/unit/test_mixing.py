@@ -180,7 +180,8 @@ def test_a_number_is_of_good_rows_and_a_share_of_all(sample, take, is_good):
     )
     assert [(stream.take, stream.good) for stream in plan.streams] == [(take, is_good)]
     if is_good:
-        chosen = plan.choose(0, good)
+        chosen, passed = plan.choose(0, ~good)
+        assert passed[0] == 0 and sum(passed) <= 7
         assert len(set(chosen.tolist())) == take and set(chosen.tolist()) <= {1, 4, 8}
         assert np.array_equal(plan.rows(0, np.arange(take), chosen)[0], chosen)
 
@@ -195,16 +196,23 @@ def test_good_rows_are_taken_in_the_order_of_all():
     assert (whole.streams[0].good, most.streams[0].good) == (False, True)
     drawn = whole.rows(0, np.arange(70_000))[0]
     # More than are drawn at once.
-    assert np.array_equal(whole.choose(0, np.ones(100_000, bool)), drawn)
-    good = np.ones(100_000, bool)
-    good[drawn[69_999]] = good[drawn[3]] = False
-    chosen = most.choose(0, good)
+    chosen, passed = whole.choose(0, np.zeros(100_000, np.uint8))
+    assert np.array_equal(chosen, drawn) and passed.tolist() == [0]
+    everything = planned({"captions": tables[:1]}, {"corpus": "captions"}, languages=("en", "de"), small_pairs=None)
+    order = everything.rows(0, np.arange(100_000))[0]
+    assert np.array_equal(order[:70_000], drawn)
+    faults = np.zeros(100_000, np.uint8)
+    faults[drawn[69_999]], faults[drawn[3]] = 2, 1
+    # Behind the last that is taken: not seen.
+    faults[order[70_002]] = 1
+    chosen, passed = most.choose(0, faults)
+    assert passed.tolist() == [0, 1, 1]
     assert np.array_equal(chosen[:3], drawn[:3]) and np.array_equal(chosen[3:69_998], drawn[4:69_999])
     assert len(set(chosen.tolist())) == 70_000
     # Of the good rows each is as likely as any other.
     it, good = of_which_good(*range(0, 100_000, 10), rows=100_000)
     some = planned({"captions": [it]}, {"corpus": "captions", "sample": 1000}, languages=("en", "de"))
-    chosen = some.choose(0, good)
+    chosen, _ = some.choose(0, ~good)
     assert len(set(chosen.tolist())) == 1000 and not (chosen % 10).any()
     assert stats.kstest(chosen / 100_000, "uniform").pvalue > 1e-3
 

@@ -289,6 +289,31 @@ def test_concatenate_is_run_clms_group_texts(tmp_path, corpora, tokenizer):
     assert np.array_equal(ours[: len(theirs)], theirs)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_rows_that_a_number_passes_over_are_counted_once(tmp_path, tokenizer, workers):
+    """However many shards and workers have entries of it, and however often each is used."""
+    columns = {"en": ["a", None, "a", "a"] * 10, "de": ["a", "a", "a" * 10, "a"] * 10}
+    folder = write_corpus(tmp_path / "it", {"multiway": columns})
+    # As its import would count them.
+    manifest = read_json(folder / "manifest.json")
+    manifest["tables"][0]["pairs"] = {"en-de": 20}
+    write_json(manifest, folder / "manifest.json")
+    components = [{"corpus": "it", "sample": 20}]
+    mixture = Mixture.model_validate({"components": components, "small_pairs": {"below": 99, "repeats": 3}})
+    reader = reader_of(mixture, {"it": folder}, max_ratios={"it": 9.0})
+    places = {"out": tmp_path / "packed", "work": tmp_path / "work"}
+    manifest = pack_mixture(reader, tokenizer, mixture, **places, workers=workers, entries_a_shard=9)
+    assert (manifest.counts["shards"], manifest.counts["entries"]) == (7, 60)
+    order = reader_of({"components": [{"corpus": "it"}], "small_pairs": None}, {"it": folder}).plan.rows(
+        0, np.arange(40)
+    )[0]
+    seen = order[: np.flatnonzero(np.isin(order % 4, (0, 3)))[-1]] % 4
+    assert manifest.dropped == {
+        "it en-de: a side missing (passed over)": np.count_nonzero(seen == 1),
+        "it en-de: length ratio (passed over)": np.count_nonzero(seen == 2),
+    }
+
+
 @pytest.mark.parametrize("how", ["concatenate", "whole"])
 def test_shards_do_not_depend_on_workers_or_kills(tmp_path, corpora, tokenizer, monkeypatch, how):
     options = {"tokenizer": tokenizer, "packing": how, "entries_a_shard": 150}

@@ -2,20 +2,24 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lingualift.figures.style import INKS, MARKERS, NOTE_LINE, new_figure, note_above, styled
+from lingualift.figures.style import INKS, MARKERS, SMALLEST, WIDTH, new_figure, note_below, set_title, styled
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     # Centre, way, how many directions a system has, how many there are.
     _Side = tuple[str, str, int, int]
 
 _SIDES = ("LG→X", "X→LG")
-# Letters of a note that the square is wide.
-_WIDTH = 66
+# Points: a marker across, with its rim; a letter beside it.
+_MARKER, _LETTER = 9.0, 0.62 * SMALLEST
+# Letters of a line of the legend.
+_LEGEND_WIDTH = 22
 
 
 def count_directions(
@@ -58,38 +62,24 @@ def count_above(
 ) -> "Figure":
     """Directions into a centre language against those from it that score above a threshold; a marker a system.
 
+    A colour, and its code beside the marker, say which centre language. Of markers that would hide each other each is
+    moved aside, and a line leads to its place.
+
     Args:
         scores: rows with ``system``, ``source``, ``target`` and ``score``, each direction once a system.
-        centre: a colour for each; a system with less than half of a centre's directions that another has, from it or
-            into it, is not shown there. A note names it, and those that are counted over fewer directions than others.
+        centre: a system with less than half of a centre's directions that another has, from it or into it, is not shown
+            there. A note names it, and those that are counted over fewer directions than others.
         languages: what X runs over; all if empty.
 
     Source: LLaMAX, Figure 1.
     """
-    from matplotlib.lines import Line2D
-
     counts = count_directions(scores, centre=centre, threshold=threshold, languages=languages)
-    counts, told = _covering(counts[counts["system"].isin(systems)], systems, centre)
-    note = [line for text in told for line in textwrap.wrap(text, _WIDTH, break_on_hyphens=False)]
-    figure, (axes,) = new_figure(6.1, 4.6 + NOTE_LINE / 72 * len(note))
+    counts, notes = _covering(counts[counts["system"].isin(systems)], systems, centre)
+    figure, (axes,) = new_figure(WIDTH, 4.5)
     most = max([1, *counts["num_outward"], *counts["num_inward"]])
-    # Points in the same place are drawn one inside the other.
-    below = counts[::-1].groupby(["outward", "inward"]).cumcount()[::-1]
     axes.plot([0, most], [0, most], color="0.8", linewidth=0.8, zorder=0)
-    for row, number in zip(counts.itertuples(), below, strict=True):
-        axes.scatter(
-            row.outward,
-            row.inward,
-            s=58 * (1 + 1.4 * number),
-            marker=MARKERS[systems.index(row.system) % len(MARKERS)],
-            color=INKS[centre.index(row.centre) % len(INKS)],
-            edgecolor="white",
-            linewidth=0.7,
-            clip_on=False,
-            zorder=3,
-        )
-    axes.set_xlim(-0.02 * most, most)
-    axes.set_ylim(-0.02 * most, most)
+    axes.set_xlim(-0.04 * most, 1.04 * most)
+    axes.set_ylim(-0.04 * most, 1.04 * most)
     axes.set_aspect("equal")
     # No half directions, however few there are.
     for axis in (axes.xaxis, axes.yaxis):
@@ -98,24 +88,111 @@ def count_above(
     axes.set_axisbelow(True)
     axes.set_xlabel(f"Directions {_SIDES[0]} above {threshold:g} {label}")
     axes.set_ylabel(f"Directions {_SIDES[1]} above {threshold:g} {label}")
-    axes.set_title(title, loc="left", fontsize=11, pad=6 + NOTE_LINE * len(note))
-    note_above(axes, note)
-    marks = [
-        Line2D([], [], linestyle="", marker=MARKERS[place % len(MARKERS)], color="0.25", label=system)
-        for place, system in enumerate(systems)
-        if system in set(counts["system"])
-    ]
-    inks = [
-        Line2D([], [], linestyle="", marker="s", markersize=8, color=INKS[place % len(INKS)], label=code)
-        for place, code in enumerate(centre)
-        if code in set(counts["centre"])
-    ]
-    style = {"frameon": False, "alignment": "left"}
-    if marks:
-        figure.legend(handles=marks, title="System", loc="outside right upper", **style)
-        # Beside the other: two legends at one edge would each take room of its own.
-        axes.legend(handles=inks, title="LG", loc="lower right", ncols=2 if len(inks) > 4 else 1, **style)
+    set_title(axes, title)
+    marks = {system: MARKERS[systems.index(system) % len(MARKERS)] for system in systems}
+    inks = {code: INKS[place % len(INKS)] for place, code in enumerate(centre)}
+    shown = (set(counts["system"]), set(counts["centre"]))
+    _legend(figure, {k: v for k, v in marks.items() if k in shown[0]}, {k: v for k, v in inks.items() if k in shown[1]})
+    # Where the axes are, only the layout knows.
+    figure.draw_without_rendering()
+    if _draw_counts(axes, counts, marks, inks):
+        notes = [*notes, "Of markers that would hide each other each is moved aside; a line leads to its place."]
+    note_below(figure, *notes)
     return figure
+
+
+def _legend(figure: "Figure", marks: dict[str, Any], inks: dict[str, str]) -> None:
+    """Beside the axes: what markers mean, and, by patches that nobody takes for points, what colours do."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    if not marks:
+        return
+    heads = [Line2D([], [], linestyle="", label=head) for head in ("System", "LG")]
+    names = {name: "\n".join(textwrap.wrap(name, _LEGEND_WIDTH)) for name in marks}
+    points = [
+        Line2D([], [], linestyle="", marker=mark, color="0.25", label=names[name]) for name, mark in marks.items()
+    ]
+    patches = [Patch(color=ink, label=code) for code, ink in inks.items()]
+    legend = figure.legend(
+        handles=[heads[0], *points, heads[1], *patches],
+        frameon=False,
+        loc="outside right upper",
+        handlelength=1.4,
+        ncols=1 + (len(points) + len(patches)) // 20,
+    )
+    for place in (0, 1 + len(points)):
+        legend.get_texts()[place].set_fontweight("bold")
+
+
+def _draw_counts(axes: "Axes", counts: "pd.DataFrame", marks: dict[str, Any], inks: dict[str, str]) -> bool:
+    """A marker and a code for each count, none over another; whether any was moved."""
+    import numpy as np
+    from matplotlib.patheffects import withStroke
+
+    places = counts[["outward", "inward"]].to_numpy(dtype=float)
+    if not len(places):
+        return False
+    # In points, from the corner of the axes.
+    to_points = axes.transData.frozen()
+    scale = 72 / axes.figure.dpi
+    corner, far = scale * axes.bbox.min, scale * axes.bbox.max
+    true = scale * to_points.transform(places)
+    # To the right of a marker is the code of its language.
+    letters = _LETTER * np.array([len(code) for code in counts["centre"]])
+    boxes = np.stack([_MARKER + letters, np.full(len(true), _MARKER)], axis=1)
+    shift = np.stack([letters / 2, np.zeros(len(true))], axis=1)
+    moved = spread(true + shift, boxes, low=corner, high=far) - shift
+    far_off = np.hypot(*(moved - true).T) > 0.5
+    drawn = np.where(far_off[:, None], to_points.inverted().transform(moved / scale), places)
+    for row, place, at, off in zip(counts.itertuples(), places, drawn, far_off, strict=True):
+        if off:
+            axes.plot(*zip(place, at, strict=True), color="0.45", linewidth=0.6, zorder=2)
+            axes.plot(*place, marker=".", markersize=2.5, color="0.2", zorder=2)
+        style = {"edgecolor": "white", "linewidth": 0.6, "clip_on": False, "zorder": 3}
+        axes.scatter(*at, s=56, marker=marks[row.system], color=inks[row.centre], **style)
+        style = {
+            "va": "center",
+            "fontsize": SMALLEST,
+            "zorder": 4,
+            "path_effects": [withStroke(linewidth=1.5, foreground="w")],
+        }
+        axes.annotate(row.centre, at, (_MARKER / 2, 0), textcoords="offset points", **style)
+    return bool(far_off.any())
+
+
+def spread(places: "np.ndarray", boxes: "np.ndarray", *, low: "np.ndarray", high: "np.ndarray") -> "np.ndarray":
+    """Boxes moved apart until none lies over another, and little further; there is no chance in it.
+
+    Args:
+        places: their middles, number x 2.
+        boxes: their widths and heights, number x 2.
+        low: the corner that they stay above, x and y; ``high`` the one they stay below.
+
+    Returns:
+        Their new middles; where there is no room for all of them, some lie over others.
+    """
+    import numpy as np
+
+    places = places.astype(float).copy()
+    halves = boxes / 2
+    reach = halves[:, None] + halves[None]
+    order = np.sign(np.arange(len(places))[:, None] - np.arange(len(places))[None])
+    for _ in range(400):
+        apart = places[:, None] - places[None]
+        over = reach - np.abs(apart)
+        touching = (over > 1e-3).all(axis=2)
+        np.fill_diagonal(touching, False)
+        if not touching.any():
+            break
+        # Away from each other, each half of the way; up and down unless it is far, as then neither covers where the other
+        # was. Of two in one place, the later one goes up.
+        upwards = over[..., 1] <= 2 * over[..., 0]
+        side = np.where(apart == 0, order[..., None], np.sign(apart))
+        step = np.where(np.stack([~upwards, upwards], axis=2), 0.5 * side * over, 0.0)
+        places += 0.7 * np.where(touching[..., None], step, 0.0).sum(axis=1)
+        places = np.clip(places, low + halves, np.maximum(high - halves, low + halves))
+    return places
 
 
 def _covering(

@@ -1,15 +1,16 @@
 """The course of a training, and the composition of a mixture."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lingualift.errors import InputError
-from lingualift.figures.style import COLOURS, new_figure, styled
+from lingualift.figures.style import COLOURS, SMALLEST, WIDTH, new_figure, num_legend_columns, set_title, styled
 from lingualift.files import open_bytes
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # What is drawn: the log's key, its name, what one of its units is in the figure's, and the least that an axis ends at.
@@ -20,6 +21,11 @@ _PANELS = (
     ("data_wait_share", "Waiting for\ndata (%)", 100, 2),
     ("memory_mb", "Memory (GB)", 1e-3, 0),
 )
+# Of components, beside their colours: as many as share no factor with these.
+_HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\")
+# Languages of a column of bars with large letters, and the most on a page; columns side by side.
+_ROOMY, _MOST, _MOST_COLUMNS = 32, 60, 4
+_LEGEND = 8  # points
 
 
 @styled
@@ -35,7 +41,7 @@ def training_curve(log: str | Path, *, title: str = "") -> "Figure":
     """
     lines = _read_log(Path(log))
     panels = [panel for panel in _PANELS if any(panel[0] in line for line in lines.values())] or _PANELS[:1]
-    figure, all_axes = new_figure(6.4, 1.0 + 1.4 * len(panels), rows=len(panels))
+    figure, all_axes = new_figure(WIDTH, 1.0 + 1.4 * len(panels), rows=len(panels))
     for axes, (key, name, scale, top), colour in zip(all_axes, panels, COLOURS, strict=False):
         points = [(step, scale * line[key]) for step, line in sorted(lines.items()) if line.get(key) is not None]
         # A single point has no line to be seen by.
@@ -43,9 +49,8 @@ def training_curve(log: str | Path, *, title: str = "") -> "Figure":
         held_out = [(step, line["held_out_loss"]) for step, line in sorted(lines.items()) if "held_out_loss" in line]
         if key == "loss" and held_out:
             axes.lines[0].set_label("training")
-            axes.plot(
-                *zip(*held_out, strict=True), color=COLOURS[len(panels)], linewidth=1.4, marker="o", label="held out"
-            )
+            style = {"linewidth": 1.4, "linestyle": "--", "marker": "o", "color": COLOURS[len(panels)]}
+            axes.plot(*zip(*held_out, strict=True), label="held out", **style)
             axes.legend(frameon=False)
         axes.set_ylabel(name)
         axes.grid(axis="y", color="0.9", linewidth=0.6)
@@ -55,7 +60,7 @@ def training_curve(log: str | Path, *, title: str = "") -> "Figure":
         if top is not None:
             axes.set_ylim(0, max(top, axes.get_ylim()[1]))
     all_axes[-1].set_xlabel("Step")
-    all_axes[0].set_title(title, loc="left")
+    set_title(all_axes[0], title)
     figure.align_ylabels(all_axes)
     return figure
 
@@ -63,6 +68,8 @@ def training_curve(log: str | Path, *, title: str = "") -> "Figure":
 @styled
 def composition_figure(card: Mapping[str, Mapping[str, float]], *, title: str = "") -> "Figure":
     """Shares of tokens: a horizontal bar per language, stacked by component, the largest on top.
+
+    More languages than a page is high stand in columns, on one scale.
 
     Args:
         card: tokens by component, then language; any unit, shown as percentages of the whole.
@@ -73,40 +80,73 @@ def composition_figure(card: Mapping[str, Mapping[str, float]], *, title: str = 
             totals[code] = totals.get(code, 0.0) + tokens
     whole = sum(totals.values()) or 1.0
     codes = sorted(totals, key=lambda code: (totals[code], code))
-    crowded = len(codes) > 40
-    height = 1.3 + (0.13 if crowded else 0.26) * max(len(codes), 2)
-    figure, (axes,) = new_figure(6.4, height)
-    starts = dict.fromkeys(codes, 0.0)
-    for number, (component, languages) in enumerate(card.items()):
-        widths = [100 * languages.get(code, 0.0) / whole for code in codes]
-        share = sum(widths)
-        axes.barh(
-            range(len(codes)),
-            widths,
-            left=[starts[code] for code in codes],
-            height=0.8,
-            color=COLOURS[number % len(COLOURS)],
-            # Past the last colour, a pattern tells components apart.
-            hatch=("", "///", "...", "xxx")[number // len(COLOURS) % 4],
-            edgecolor="white",
-            linewidth=0.3,
-            label=f"{component} ({share:.1f} %)",
-        )
-        starts = {code: starts[code] + width for code, width in zip(codes, widths, strict=True)}
-    if not crowded:
-        for place, code in enumerate(codes):
-            axes.annotate(f"{starts[code]:.1f}", (starts[code], place), (3, 0), textcoords="offset points", va="center")
-    axes.set_yticks(range(len(codes)), codes, fontsize=6.5 if crowded else 9)
-    axes.set_ylim(-0.6, len(codes) - 0.4)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.set_xlim(0, 1.12 * max(starts.values(), default=1.0))
-    axes.set_xlabel("Share of tokens (%)")
-    axes.set_title(title, loc="left")
+    shares = {
+        component: {code: 100 * languages.get(code, 0.0) / whole for code in codes}
+        for component, languages in card.items()
+    }
+    labels = [f"{component} ({sum(own.values()):.1f} %)" for component, own in shares.items()]
+    num_columns = min(_MOST_COLUMNS, max(1, -(-len(codes) // _MOST)))
+    rows = -(-len(codes) // num_columns)
+    crowded = rows > _ROOMY
+    legend_columns = num_legend_columns(labels, size=_LEGEND)
+    height = (0.118 if crowded else 0.22) * max(rows, 2) + 0.9 + 0.16 * -(-len(labels) // legend_columns)
+    figure, all_axes = new_figure(WIDTH, min(9.0, height), columns=num_columns)
+    for number, axes in enumerate(all_axes):
+        end = len(codes) - number * rows
+        _stack_bars(axes, codes[max(0, end - rows) : end], shares, labels, crowded=crowded, rows=rows)
+    all_axes[0].set_xlim(0, (1.12 + 0.12 * (num_columns - 1)) * 100 * max(totals.values(), default=1.0) / whole)
+    all_axes[0].set_xlabel("Share of tokens (%)")
+    set_title(all_axes[0], title)
     if card:
         # Below the axes, where no bar can run into it.
-        figure.legend(frameon=False, loc="outside lower left", ncols=3)
+        handles = all_axes[0].get_legend_handles_labels()
+        figure.legend(*handles, frameon=False, loc="outside lower left", ncols=legend_columns, fontsize=_LEGEND)
     return figure
+
+
+def _stack_bars(
+    axes: "Axes",
+    codes: Sequence[str],
+    shares: Mapping[str, Mapping[str, float]],
+    labels: Sequence[str],
+    *,
+    crowded: bool,
+    rows: int,
+) -> None:
+    """The bars of one column, from below.
+
+    Args:
+        shares: by component and language.
+        crowded: small letters, and figures with two decimals.
+        rows: of a full column, so that bars are as high in all of them.
+    """
+    starts = dict.fromkeys(codes, 0.0)
+    for number, (own, label) in enumerate(zip(shares.values(), labels, strict=True)):
+        axes.barh(
+            range(len(codes)),
+            [own[code] for code in codes],
+            left=list(starts.values()),
+            height=0.8,
+            color=COLOURS[number % len(COLOURS)],
+            # Components are told apart without colour, too.
+            hatch=_HATCHES[number % len(_HATCHES)],
+            edgecolor="white",
+            linewidth=0.3,
+            label=label,
+        )
+        starts = {code: start + own[code] for code, start in starts.items()}
+    size = max(SMALLEST, min(7, 400 / rows)) if crowded else 9
+    style = {"textcoords": "offset points", "va": "center", "fontsize": size}
+    # Of many languages some are small.
+    decimals = 2 if crowded else 1
+    for place, code in enumerate(codes):
+        tiny = 0 < starts[code] < 0.5 * 10**-decimals
+        text = f"< {10**-decimals:g}" if tiny else f"{starts[code]:.{decimals}f}"
+        axes.annotate(text, (starts[code], place), (3, 0), **style)
+    axes.set_yticks(range(len(codes)), codes, fontsize=size)
+    axes.set_ylim(len(codes) - rows - 0.6, len(codes) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
 
 
 def _read_log(path: Path) -> dict[int, dict[str, Any]]:

@@ -124,12 +124,18 @@ def published_scores(
 
 
 def import_published_scores(
-    files: Mapping[str, str | Path], *, system: str, benchmark: str, signature: str, out: str | Path
+    files: Mapping[str, str | Path],
+    *,
+    system: str,
+    benchmark: str,
+    signature: str | Mapping[str, str],
+    out: str | Path,
 ) -> Manifest:
     """Write released scores as ours are written.
 
     Args:
         files: by metric, see ``published_scores``.
+        signature: of all, or by metric.
         out: the CSV file, see ``scoring.COLUMNS``.
 
     Returns:
@@ -137,8 +143,9 @@ def import_published_scores(
     """
     manifest = Manifest("scores", {"system": system, "benchmark": benchmark, "signature": signature})
     rows = []
+    signatures = dict.fromkeys(files, signature) if isinstance(signature, str) else signature
     for metric, path in files.items():
-        new = published_scores(path, system=system, benchmark=benchmark, metric=metric, signature=signature)
+        new = published_scores(path, system=system, benchmark=benchmark, metric=metric, signature=signatures[metric])
         manifest.add_input(path)
         manifest.counts[f"directions of {metric}"] = len(new)
         rows += new

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from lingualift.configuration.evaluation import Directions, Figure, Metric, Table, find_metric, split_direction
+from lingualift.configuration.systems import PublishedScores
 from lingualift.errors import LingualiftError
 
 LANGUAGES = ["en", "de", "fr"]
@@ -103,6 +104,20 @@ def test_metric_of_a_table_is_an_entry_or_built_in():
         LingualiftError, match=r"no metric 'comte'; there are R_X, R_source, bleu, chrf, chrf\+\+, spbleu"
     ):
         find_metric("comte", entries)
+
+
+def test_published_scores_say_how_each_metric_was_made_or_all():
+    entry = {"scores": {"spbleu": "a.csv", "comet": "b.csv"}, "benchmark": "test"}
+    assert PublishedScores.model_validate(entry).signature == "as published"
+    assert PublishedScores.model_validate({**entry, "signature": "Table 4"}).signature == "Table 4"
+    by_metric = {"spbleu": "flores101", "comet": "COMET-22"}
+    assert PublishedScores.model_validate({**entry, "signature": by_metric}).signature == by_metric
+    for wrong in ({"spbleu": "flores101"}, by_metric | {"chrf": "x"}, {}):
+        with pytest.raises(ValidationError, match="has to name the metrics of scores, spbleu, comet, each once"):
+            PublishedScores.model_validate({**entry, "signature": wrong})
+    for blank in ("", by_metric | {"comet": ""}):
+        with pytest.raises(ValidationError, match="at least 1 character"):
+            PublishedScores.model_validate({**entry, "signature": blank})
 
 
 def test_table_has_a_centre_only_in_that_layout():

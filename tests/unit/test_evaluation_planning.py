@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from lingualift.configuration.loading import ConfigurationError, load_run
+from lingualift.errors import LingualiftError
 from lingualift.planning import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ systems:
   Base: {model: base}
   Tuned: {model: tuned}
   Bought: {model: bought}
-  Printed: {scores: {spbleu: printed/spbleu.csv, bleurt: printed/bleurt.csv}, benchmark: test}
+  Printed: {scores: {own: printed/own.csv, bleurt: printed/bleurt.csv}, benchmark: test}
 benchmarks:
   test: {reader: multiway, path: captions, files: "test.{language}", directions: all}
   other: {reader: multiway, path: other, files: "test.{language}", directions: all, limit: 7}
@@ -180,6 +181,21 @@ def test_systems_are_compared_where_both_have_translations():
     }
 
 
+def test_a_comparison_that_no_table_makes_is_an_error():
+    """Asked for by its path: it would be a file without a row."""
+    it = plan()
+    for system, baseline, benchmark in (("Base", "Tuned", "test"), ("Bought", "Base", "test")):
+        said = f"no table compares {system} with {baseline} on {benchmark} by a metric of sacrebleu"
+        with pytest.raises(LingualiftError, match=f"{said}.*`baseline: {baseline}`"):
+            it.comparison_settings("sacrebleu", system, baseline, benchmark)
+    # A table that has COMET alone makes no other.
+    alone = plan(CONFIGURATION.replace("[own, comet, copy_rate]", "[comet, bleurt]"))
+    with pytest.raises(LingualiftError, match="no table compares Tuned with Base on test by a metric of sacrebleu"):
+        alone.comparison_settings("sacrebleu", "Tuned", "Base", "test")
+    assert alone.comparison_settings("comet", "Tuned", "Base", "test")["comet"] == ["comet"]
+    assert alone.comparisons("scores")[0] == "comparisons/comet/Tuned/Base/test.csv"
+
+
 def test_files_that_decide_scores_are_inputs_where_they_are_there(tmp_path):
     it = plan(CONFIGURATION.replace("data: data", f"data: {tmp_path}"))
 
@@ -220,16 +236,39 @@ def test_published_scores_are_read_from_the_data_folder():
     assert plan().published_settings("Printed") == {
         "system": "Printed",
         "benchmark": "test",
-        "scores": {metric: str(ROOT / f"data/printed/{metric}.csv") for metric in ("spbleu", "bleurt")},
+        "scores": {metric: str(ROOT / f"data/printed/{metric}.csv") for metric in ("own", "bleurt")},
         "signature": "as published",
     }
+    made = {"own": "flores101", "bleurt": "BLEURT-20"}
+    said = plan(
+        CONFIGURATION.replace("bleurt: printed/bleurt.csv}", f"bleurt: printed/bleurt.csv}}, signature: {made}")
+    )
+    assert said.published_settings("Printed")["signature"] == made
+
+
+def test_what_only_published_scores_have_is_asked_of_no_other_system():
+    it = plan(CONFIGURATION.replace("[own, comet, copy_rate]", "[own, bleurt]"))
+    assert it.scores("tables", "scores") == [
+        *(f"scores/{system}/{benchmark}.csv" for system in ("Base", "Tuned") for benchmark in ("test", "other")),
+        "published/Printed.csv",
+    ]
+    assert list(it.score_settings("Tuned", "test")["metrics"]) == ["own", "chrf"]
+    assert list(it.comparison_settings("sacrebleu", "Tuned", "Base", "test")["metrics"]) == ["own"]
+    assert it.missing_data().keys().isdisjoint({"metrics.bleurt"})
+
+
+WITH_BLEURT = "[Bought, Bought], benchmarks: [test], centre: [en], metric: bleurt"
 
 
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
         # A metric that only others have computed cannot be asked of a system of ours.
-        ("[own, comet, copy_rate]", "[bleurt]", "no entry 'bleurt' in metrics"),
+        (
+            "[Bought, Bought], benchmarks: [test], centre: [en], metric: chrf",
+            WITH_BLEURT,
+            "no entry 'bleurt' in metrics",
+        ),
         ('name: spbleu, tokenizer: "spm:models/own.model"', "name: bleurt", "BLEURT-20 cannot be installed by pins"),
         ("detector: fasttext, ", "", "belong together"),
         ("name: comet, checkpoint: models/comet", "name: comet", "metrics.comet.checkpoint: this key is missing"),

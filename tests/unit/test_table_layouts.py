@@ -172,11 +172,91 @@ def test_significant_differences_are_marked_and_counted(tmp_path):
     ]
     assert lines[-1] == "spbleu, B against A: 1 direction won, 1 tied, 1 lost (p < 0.05)"
     assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith("en→de,1.00,2.00,")
-    # An average is of no one direction: nothing is marked, the count stands.
-    around = build_table(
-        scores, table(baseline="A", layout="centre", centre=["en"]), resource={}, significance=SIGNIFICANCE
+
+
+BEHIND = (
+    "(+won −lost): how many of the directions averaged are better and worse than those of A, p < 0.05 (paired "
+    "bootstrap); the averages themselves are not tested"
+)
+
+
+def test_behind_an_average_stand_its_directions_won_and_lost(tmp_path):
+    """From English one is won and one tied, into it one is lost."""
+    scores = frame(rows("A", {"en-de": 1, "de-en": 9, "en-fr": 1}), rows("B", {"en-de": 2, "de-en": 8, "en-fr": 7}))
+    entry = table(baseline="A", layout="centre", centre=["en"])
+    built = build_table(scores, entry, resource={}, significance=SIGNIFICANCE)
+    summary = "spbleu, B against A: 1 direction won, 1 tied, 1 lost (p < 0.05)"
+    assert built.notes == (BEHIND, summary)
+    data, markdown, latex, page = (path.read_text() for path in write_table(built, tmp_path / "t"))
+    assert data.splitlines()[0] == "direction,resource,A,B,B won,B lost,notes"
+    assert [line.split(",")[:6] for line in data.splitlines()[1:]] == [
+        ["en→X", "all", "1.00", "4.50", "1", "0"],
+        ["X→en", "all", "9.00", "8.00", "0", "1"],
+    ]
+    assert markdown.splitlines()[2:4] == [
+        "| en→X | all | 1.00 | **4.50** (+1 −0) |",
+        "| X→en | all | **9.00** | 8.00 (+0 −1) |",
+    ]
+    assert r"en$\rightarrow$X & all & 1.00 & \textbf{4.50} (+1 $-$0) \\" in latex
+    assert "1 lost (p $<$ 0.05)" in latex and "p < " not in latex
+    assert "<td>1.00</td><td><b>4.50</b> (+1 −0)</td>" in page
+    # Without a baseline there are no comparisons that a table has asked for.
+    bare = build_table(scores, table(layout="centre", centre=["en"]), resource={}, significance=SIGNIFICANCE)
+    assert bare.marks is None and bare.outcomes is None and bare.notes == (summary,)
+
+
+def test_figures_with_won_and_lost_stand_below_one_another(tmp_path):
+    targets = [f"t{number}" for number in range(12)]
+    scores = frame(
+        *(rows(name, {f"en-{t}": score for t in targets} | {"t0-en": 5}) for name, score in (("A", 1), ("B", 2)))
     )
-    assert around.marks is None and around.notes[-1] == lines[-1]
+    significance = compared(*(f"en-{t}" for t in targets))
+    entry = table(baseline="A", layout="benchmarks", centre=["en"])
+    built = build_table(scores, entry, resource={}, significance=pd.concat([significance, compared("t0-en")]))
+    files = write_table(built, tmp_path / "t")
+    # As wide as the twelve: a digit's space behind; in Markdown nothing would be seen of it.
+    assert "**5.00** (+0 −0) |" in files[1].read_text() and "**2.00** (+12 −0) |" in files[1].read_text()
+    assert r"(+0 $-$0)\phantom{0} \\" in files[2].read_text() and r"(+12 $-$0) \\" in files[2].read_text()
+    assert "(+0 −0)\u2007</td>" in files[3].read_text()
+
+
+def test_a_direction_counts_in_every_row_that_averages_it():
+    """de-fr is from German and into French, of high resource and of all."""
+    scores = frame(rows("A", dict.fromkeys(EVERY, 1)), rows("B", dict.fromkeys(EVERY, 2)))
+    entry = table(baseline="A", layout="centre", centre=["de", "fr"])
+    built = build_table(scores, entry, resource=RESOURCE, significance=compared("de-fr", "de-cs"))
+    assert built.outcomes is not None
+    # de→X over en and fr, which are high, and over all; into French from high and from all. cs has no resource here.
+    counts = built.outcomes[("B", "spbleu")].dropna()
+    assert list(counts.itertuples(name=None)) == [
+        (("de→X", "high"), 1, 0),
+        (("de→X", "all"), 2, 0),
+        (("X→fr", "high"), 1, 0),
+        (("X→fr", "all"), 1, 0),
+    ]
+    assert built.notes[-1] == "spbleu, B against A: 2 directions won, 0 tied, 0 lost (p < 0.05)"
+
+
+def test_won_and_lost_of_each_benchmark_its_own():
+    parts = [
+        rows(name, {"en-de": score}, benchmark=of) for name, score in (("A", 1), ("B", 2)) for of in ("tico", "flores")
+    ]
+    entry = table(benchmarks=["tico", "flores"], layout="benchmarks", baseline="A")
+    significance = compared("en-de").assign(benchmark="flores")
+    built = build_table(frame(*parts), entry, resource={}, significance=significance)
+    assert built.marks is not None
+    assert built.marks[("B", "spbleu")].to_dict() == {("tico", "all"): "", ("flores", "all"): " (+1 −0)"}
+
+
+def test_through_a_pivot_is_better_or_worse_in_so_many_directions():
+    names = ("A", "A-en")
+    scores = frame(*(rows(name, dict.fromkeys(EVERY, score)) for name, score in zip(names, (2, 1), strict=True)))
+    entry = table(systems=names, layout="pivot", pivots={"A": "A-en"}, centre=["de", "fr"], baseline="A")
+    built = build_table(scores, entry, resource={}, significance=compared(*EVERY).assign(system="A-en"))
+    assert built.marks is not None
+    assert set(built.marks[("A", "spbleu src→trg")]) == {""}
+    # Three directions a row; all are ten, of twelve but en-cs and cs-en: those of two centres stand in two rows.
+    assert built.marks[("A", "spbleu src→en→trg")].str.rstrip().tolist() == [" (+0 −3)"] * 4 + [" (+0 −10)"]
 
 
 def test_of_a_rate_the_lower_wins():
@@ -231,6 +311,7 @@ def test_a_direction_that_is_averaged_of_one_system_alone_is_not_won():
     built = build_table(scores, entry, resource={}, significance=significance)
     assert built.notes == (
         "flores, spbleu: no average of B, with scores of less than half of the directions: en→X all 1 of 3",
+        BEHIND,
         "spbleu, B against A: 1 direction won, 0 tied, 1 lost (p < 0.05)",
     )
 
@@ -270,16 +351,103 @@ def test_averages_over_fewer_directions_say_so():
     ],
 )
 def test_every_empty_average_has_its_note(layout):
-    """B has too few scores from English by one metric, and none by the other."""
+    """B has too few scores from English by one metric, and none there by the other."""
     every = {"en-de": 1, "en-fr": 2, "en-cs": 3, "de-en": 4}
     scores = frame(
-        *(rows("A", every, metric) for metric in "xy"), rows("B", {"en-de": 1, "de-en": 4}, "x"), rows("B", {}, "y")
+        *(rows("A", every, metric) for metric in "xy"),
+        rows("B", {"en-de": 1, "de-en": 4}, "x"),
+        rows("B", {"de-fr": 1}, "y"),
     )
     built = build_table(scores, table(metrics=["x", "y"], **layout), resource={})
     said = "no average of B, with scores of less than half of the directions"
     notes = [note.replace(" all", "") for note in built.notes if said in note]
     assert notes == [f"flores, x: {said}: en→X 1 of 3", f"flores, y: {said}: en→X 0 of 3, X→en 0 of 1"]
     assert built.frame.isna().to_numpy().any()
+
+
+RATES = frame(
+    rows("A", {"zh-de": 90, "zh-fr": 80, "zh-ff": None, "zh-am": None, "de-zh": 60}, "R_X"),
+    rows("B", {"zh-de": 92, "zh-fr": 82, "zh-ff": None, "zh-am": None, "de-zh": 62}, "R_X"),
+)
+KNOWS = "averages of the directions whose language the detector knows"
+UNKNOWN = "–: a language that the detector does not know"
+
+
+def test_averages_say_of_how_many_directions_the_detector_knows_the_language(tmp_path):
+    resource = {"de": "high", "fr": "high", "ff": "low", "am": "low"}
+    entry = table(layout="centre", centre=["zh"], metrics=["R_X"])
+    built = build_table(RATES, entry, resource=resource)
+    # Of no low-resource language it is known, and the high-resource ones are not all that there are.
+    assert write_table(built, tmp_path / "t")[1].read_text().splitlines()[2:] == [
+        "| zh→X | low | – | – |",
+        "| zh→X | high | 85.00 | **87.00** |",
+        "| zh→X | all | 85.00 | **87.00** |",
+        "| X→zh | all | 60.00 | **62.00** |",
+        "",
+        f"flores, R_X: {KNOWS}: zh→X low 0 of 2, zh→X all 2 of 4  ",
+        UNKNOWN,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layout", "notes"),
+    [
+        ({"layout": "benchmarks"}, (f"flores, R_X: {KNOWS}: all 3 of 5",)),
+        ({"layout": "benchmarks", "centre": ["zh"]}, (f"flores, R_X: {KNOWS}: zh→X 2 of 4",)),
+        ({"layout": "pivot", "pivots": {"A": "B"}, "centre": ["zh"]}, (f"flores, R_X: {KNOWS}: zh→X 2 of 4",)),
+        (
+            {"layout": "pivot", "pivots": {"A": "B"}, "centre": ["am", "ff", "zh"]},
+            (f"flores, R_X: {KNOWS}: X→am 0 of 1, X→ff 0 of 1, zh→X 2 of 4", UNKNOWN),
+        ),
+        # Only German and French: all are known.
+        ({"layout": "centre", "centre": ["zh"], "languages": ["de", "fr"]}, ()),
+        # Of either language the one direction that there is.
+        (
+            {"layout": "centre", "centre": ["am", "ff"], "languages": ["zh"]},
+            (f"flores, R_X: {KNOWS}: 0 of 1 in each row", UNKNOWN),
+        ),
+    ],
+)
+def test_every_average_of_known_languages_has_its_note(layout, notes):
+    assert build_table(RATES, table(metrics=["R_X"], **layout), resource={}).notes == notes
+
+
+def test_an_unknown_rate_is_a_dash_beside_scores_too():
+    scores = pd.concat([RATES, frame(*(rows(name, {"zh-de": 1, "zh-ff": 2}) for name in "AB"))])
+    built = build_table(scores, table(metrics=["spbleu", "R_X"]), resource={})
+    assert built.marks is not None
+    assert built.marks[("A", "R_X")].to_dict() == {"zh→de": "", "zh→fr": "", "zh→ff": "–", "zh→am": "–", "de→zh": ""}
+    assert set(built.marks[("A", "spbleu")]) == {""}
+    assert built.notes == (UNKNOWN,)
+
+
+BLEURT = frame(
+    *(rows(name, {"en-de": score, "de-en": score}) for name, score in (("Ours", 30), ("More", 31))),
+    rows("Judged", {"en-de": 70, "de-en": 72}, "bleurt"),
+)
+LACKING = ("–: no scores of Judged by spbleu", "–: no scores of Ours, More by bleurt")
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ({}, "en→de"),
+        ({"layout": "centre", "centre": ["en"]}, ("en→X", "all")),
+        ({"layout": "benchmarks", "centre": ["en"]}, ("flores", "en→X")),
+        ({"layout": "pivot", "centre": ["en"], "pivots": {"Ours": "More"}, "through": "de"}, "en→X"),
+    ],
+)
+def test_a_metric_that_some_systems_have_is_a_dash_of_the_others(layout, name):
+    """BLEURT's scores are brought from outside, those of one system."""
+    names = ["Ours", "More", "Judged"]
+    built = build_table(BLEURT, table(systems=names, metrics=["spbleu", "bleurt"], **layout), resource={})
+    shown = [built.marks.loc[[name]].iloc[0, place] or value for place, value in enumerate(built.frame.loc[name])]
+    in_order = [30, 31, "–", "–"] if layout.get("layout") == "pivot" else [30, "–", 31, "–"]
+    assert shown == [*in_order, "–", 70]
+    # The mean of rows that have none is none, and that of the others is no dash.
+    assert all(set(column) == ({"–"} if column.iloc[0] else {""}) for _, column in built.marks.items())
+    # Nothing is averaged of them, and it is said once why.
+    assert tuple(note for note in built.notes if "–" in note or "average" in note) == LACKING
 
 
 def test_metrics_that_lack_the_same_share_a_note():
@@ -315,8 +483,8 @@ def test_of_an_off_target_rate_by_another_name_the_lower_is_better(tmp_path):
     significance = pd.concat([compared("en-de").assign(metric=name) for name in names])
     built = build_table(scores, entry, resource={}, kinds=kinds, significance=significance)
     text = write_table(built, tmp_path / "t")[1].read_text()
-    assert "| en→de | 5.00 | 70.00 | **1.00** | **80.00** |" in text
-    assert [note.split(":")[1] for note in built.notes] == [" 1 direction won, 0 tied, 0 lost (p < 0.05)"] * 2
+    assert r"| en→de | 5.00 | 70.00 | **1.00**\* | **80.00**\* |" in text
+    assert [note.split(":")[1] for note in built.notes[1:]] == [" 1 direction won, 0 tied, 0 lost (p < 0.05)"] * 2
 
 
 def test_files_of_comparisons_are_checked(tmp_path):
@@ -341,7 +509,7 @@ def test_the_papers_number_stands_beside_ours(tmp_path):
     paper = published(
         tmp_path, "# A paper, Table 4.\ndirection,resource,system,spbleu\nen→X,all,Theirs,29.5\nX→en,all,Theirs,\n"
     )
-    entry = table(layout="centre", centre=["en"], published="paper", published_as={"B": "Theirs"})
+    entry = table(layout="centre", centre=["en"], published="paper", published_as={"B": "Theirs"}, baseline="A")
     built = build_table(scores, entry, resource={}, published=paper)
     lines = write_table(built, tmp_path / "t")[1].read_text().splitlines()
     assert lines == [
@@ -355,6 +523,14 @@ def test_the_papers_number_stands_beside_ours(tmp_path):
     latex = (tmp_path / "t.tex").read_text()
     assert r"\multicolumn{1}{c}{A} & \multicolumn{2}{c}{B}" in latex
     assert r"\cmidrule(lr){3-3}\cmidrule(lr){4-5}" in latex
+    tested = build_table(scores, entry, resource={}, published=paper, significance=compared("en-de"))
+    lines = write_table(tested, tmp_path / "t")[0].read_text().splitlines()
+    assert lines[0] == "direction,resource,A spbleu,B spbleu,B spbleu won,B spbleu lost,B paper,notes"
+    assert [line.split(",")[2:7] for line in lines[1:]] == [
+        ["30.00", "31.00", "1", "0", "29.50"],
+        ["20.00", "21.00", "", "", ""],
+    ]
+    assert "| 30.00 | **31.00** (+1 −0) | 29.50 |" in (tmp_path / "t.md").read_text()
 
 
 def test_published_numbers_of_other_rows_are_refused(tmp_path):

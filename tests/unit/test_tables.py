@@ -93,8 +93,9 @@ def test_the_page_has_the_figures_and_marks_of_the_other_forms(tmp_path):
     assert lines == [
         ["direction", "A & B", "C"],
         ["spbleu", "copy_rate", "spbleu", "copy_rate"],
-        ["en→de", "1.00", "", "2.00", "5.00"],
-        ["en→fr", "3.00", "", "", ""],
+        # By copy_rate "A & B" has no score at all.
+        ["en→de", "1.00", "–", "2.00", "5.00"],
+        ["en→fr", "3.00", "–", "", ""],
     ]
     assert [bold.text for bold in body.iter("b")] == ["2.00"]
     assert body.find("caption").text == "One < two"
@@ -175,6 +176,25 @@ def test_several_benchmarks_are_the_first_name_of_a_row_in_their_order():
     scores = frame(rows("S", {"en-de": 1.0}, benchmark="ntrex"), rows("S", {"en-de": 2.0, "de-en": 3.0}))
     table = direction_table(scores, systems=["S"], metrics=["spbleu"], benchmarks=["flores", "ntrex"])
     assert list(table.frame.index) == [("flores", "en→de"), ("flores", "de→en"), ("ntrex", "en→de")]
+
+
+def test_a_note_says_whose_scores_were_made_so():
+    scores = frame(
+        *(rows(name, {"en-de": 1.0, "en-yo": 2.0}) for name in ("Ours", "More")),
+        rows("Theirs", {"en-de": 3.0}),
+        # One metric may have several signatures, a tokenizer for each target.
+        *(rows(name, {"en-de": 1.0, "en-yo": 2.0}, "bleu") for name in ("Ours", "More")),
+    )
+    scores.loc[scores["system"] == "Theirs", "signature"] = "as published"
+    scores.loc[(scores["metric"] == "bleu"), "signature"] = "tok:13a"
+    scores.loc[(scores["metric"] == "bleu") & (scores["target"] == "yo"), "signature"] = "tok:char"
+    table = direction_table(scores, systems=["Ours", "More", "Theirs"], metrics=["spbleu", "bleu"])
+    assert table.notes[:4] == (
+        "spbleu of Theirs: as published",
+        f"spbleu of Ours, More: {SIGNATURE}",
+        "bleu: tok:13a",
+        "bleu: tok:char",
+    )
 
 
 def test_the_configuration_chooses_the_layout():
@@ -289,6 +309,17 @@ def test_published_scores_are_written_as_ours_are(tmp_path):
     assert set(read["signature"]) == {"as printed"}
     with pytest.raises(InputError, match=r"absent\.csv: no such file"):
         published_scores(tmp_path / "absent.csv", system="S", benchmark="B", metric="spbleu")
+
+
+def test_published_scores_may_say_of_each_metric_how_it_was_made(tmp_path):
+    files = {metric: tmp_path / f"{metric}.csv" for metric in ("spbleu", "comet")}
+    for path in files.values():
+        path.write_text("direct,en,de\nen-x,/,1.5\n")
+    said = {"comet": "COMET-22, times 100", "spbleu": "flores101"}
+    out = tmp_path / "S.csv"
+    import_published_scores(files, system="S", benchmark="B", signature=said, out=out)
+    table = direction_table(read_scores([out]), systems=["S"], metrics=["spbleu", "comet"])
+    assert table.notes == ("spbleu: flores101", "comet: COMET-22, times 100")
 
 
 @pytest.mark.parametrize(

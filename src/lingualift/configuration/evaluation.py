@@ -273,7 +273,10 @@ class Table(Entry):
     systems: tuple[Name, ...] = Field(min_length=1)
     benchmarks: tuple[Name, ...] = Field(min_length=1)
     metrics: tuple[Name, ...] = Field(
-        default=("spbleu",), min_length=1, description="In the off-target layout R_source and R_X by default."
+        default=("spbleu",),
+        min_length=1,
+        description="In the off-target layout R_source and R_X by default. One that only published scores have is a dash "
+        "in the columns of other systems.",
     )
     layout: Literal["centre", "directions", "benchmarks", "off-target", "pivot"] = "directions"
     centre: tuple[LanguageCode, ...] = Field(
@@ -291,7 +294,9 @@ class Table(Entry):
     )
     through: LanguageCode = Field(default="en", description="Layout `pivot`: the pivot language of `pivots`.")
     baseline: Name | None = Field(
-        default=None, description="Mark what differs from this system with p < 0.05, by paired bootstrap."
+        default=None,
+        description="Mark what differs from this system with p < 0.05, by paired bootstrap: directions by `*`, averages "
+        "by how many of theirs are won and lost.",
     )
     published: Name | None = Field(
         default=None, description="A file of config/published, without .csv: the paper's numbers stand beside ours."

@@ -105,7 +105,15 @@ class Lora(Entry):
 
     rank: PositiveInt = Field(8, description="Of the added matrices.")
     alpha: PositiveFloat = Field(16, description="The added product is scaled by alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Of what goes into the adapters.")
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "Of what goes into the adapters, drawn by seed, step and place in the batch: what is dropped is the same on "
+            "another number of devices that take as many blocks at once."
+        ),
+    )
     targets: list[str] | None = Field(
         None, min_length=1, description="Names of the layers with adapters, q_proj say; all linear ones by default."
     )

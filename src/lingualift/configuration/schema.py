@@ -180,9 +180,11 @@ def _shown(configuration: Configuration) -> Iterator[Reference]:
                     yield Reference(place=(section, name, key, number), name=other, section=key)
             metrics = entry.metrics if isinstance(entry, Table) else (entry.metric,)
             systems = [configuration.systems[other] for other in entry.systems if other in configuration.systems]
-            # A metric that everybody's scores are published of need not be one of ours.
-            published = [set(it.scores) if isinstance(it, PublishedScores) else set() for it in systems]
-            known = {*BUILT_IN_METRICS, *RATES, *OFF_TARGET, *(set.intersection(*published) if published else ())}
+            # What scores are published of need not be a metric of ours; in a table others have a dash, a figure
+            # would lack them.
+            published = [set(it.scores) if isinstance(it, PublishedScores) else set() for it in systems] or [set()]
+            theirs = set.union(*published) if isinstance(entry, Table) else set.intersection(*published)
+            known = {*BUILT_IN_METRICS, *RATES, *OFF_TARGET, *theirs}
             for number, metric in enumerate(metrics):
                 place = (section, name, "metrics", number) if isinstance(entry, Table) else (section, name, "metric")
                 if metric not in known:

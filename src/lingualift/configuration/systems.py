@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -204,6 +204,9 @@ class HypothesisFiles(Entry):
         return _filled(self.hypotheses, source, target)
 
 
+_Signature = Annotated[str, Field(min_length=1)]
+
+
 class PublishedScores(Entry):
     """Scores that its authors published, without the translations."""
 
@@ -212,7 +215,16 @@ class PublishedScores(Entry):
     layout: Literal["centre"] = Field(
         "centre", description="centre: rows such as `en-x` and `x-en`, a column a language, `/` for no score."
     )
-    signature: str = Field("as published", min_length=1, description="Stands with every score.")
+    signature: _Signature | dict[Name, _Signature] = Field(
+        "as published", description="How they were made, as far as it is known: one for all metrics, or metric → it."
+    )
+
+    @model_validator(mode="after")
+    def _check_signature(self) -> Self:
+        if isinstance(self.signature, dict) and self.signature.keys() != self.scores.keys():
+            there, given = ", ".join(self.scores), ", ".join(self.signature) or "none"
+            raise ValueError(f"signature has to name the metrics of scores, {there}, each once; here is {given}")
+        return self
 
 
 class Pivot(Entry):

@@ -28,7 +28,7 @@ def check_tables(run: "Run") -> Iterator[Mistake]:
     """Every mistake of the tables, figures and metrics of a configuration whose references are right."""
     yield from _metric_names(run.configuration)
     for name, table in run.configuration.tables.items():
-        yield from _elsewhere(run.configuration, ("tables", name), table)
+        yield from _empty(run.configuration, ("tables", name), table)
         yield from _baseline(run.configuration, name, table)
         yield from _pivots(run.configuration, name, table)
         if table.published is not None and table.published not in run.published:
@@ -39,7 +39,7 @@ def check_tables(run: "Run") -> Iterator[Mistake]:
                 f"no file config/published/{table.published}.csv{hint}; there are: {there}",
             )
     for name, figure in run.configuration.figures.items():
-        yield from _elsewhere(run.configuration, ("figures", name), figure)
+        yield from _empty(run.configuration, ("figures", name), figure)
         yield from _heatmap(run.configuration, name, figure)
 
 
@@ -75,16 +75,23 @@ def _metric_names(configuration: Configuration) -> Iterator[Mistake]:
             yield ("metrics", name), f"{name!r} is the name of another metric than {metric.name}: choose another name"
 
 
-def _elsewhere(configuration: Configuration, at: Place, entry: Table | Figure) -> Iterator[Mistake]:
-    """Published scores of a benchmark that is not shown: they would be an empty column."""
+def _empty(configuration: Configuration, at: Place, entry: Table | Figure) -> Iterator[Mistake]:
+    """Systems without a score to show, of no benchmark or by no metric: they would be an empty column."""
+    asked = entry.metrics if isinstance(entry, Table) else (entry.metric,)
     for number, name in enumerate(entry.systems):
         system = configuration.systems[name]
         if isinstance(system, PublishedScores) and system.benchmark not in entry.benchmarks:
-            yield (
-                (*at, "systems", number),
-                f"the scores of {name!r} are of {system.benchmark!r}, and here is {', '.join(entry.benchmarks)}: it would "
-                "stand there empty; show that benchmark, or leave the system out",
-            )
+            said = f"the scores of {name!r} are of {system.benchmark!r}, and here is {', '.join(entry.benchmarks)}"
+            advice = "show that benchmark"
+        elif isinstance(system, PublishedScores) and not set(asked) & set(system.scores):
+            said = f"the scores of {name!r} are by {', '.join(system.scores)}, and here is {', '.join(asked)}"
+            advice = "show such a metric"
+        elif not isinstance(system, PublishedScores) and not set(asked) & known_metrics(configuration):
+            said = f"{name!r} has no scores by {', '.join(asked)}, known from published scores alone"
+            advice = "show another metric, too"
+        else:
+            continue
+        yield (*at, "systems", number), f"{said}: it would stand there empty; {advice}, or leave the system out"
 
 
 def _baseline(configuration: Configuration, name: str, table: Table) -> Iterator[Mistake]:

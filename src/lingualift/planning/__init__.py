@@ -27,7 +27,7 @@ STAGE_VERSIONS = {
     "score_comet": 3,
     "compare_systems": 1,
     "read_published_scores": 1,
-    "make_table": 4,
+    "make_table": 5,
     "make_figure": 6,
     "plot_training": 5,
     "describe_mixture": 2,

@@ -18,6 +18,7 @@ from lingualift.configuration.evaluation import (
     find_metric,
 )
 from lingualift.configuration.systems import CausalModel, Pivot, PublishedScores
+from lingualift.errors import LingualiftError
 from lingualift.planning.base import plain
 from lingualift.planning.systems import SystemPlan
 
@@ -158,7 +159,11 @@ class EvaluationPlan(SystemPlan):
         ]
 
     def comparison_settings(self, judge: str, system: str, baseline: str, benchmark: str) -> dict[str, Any]:
-        """The metrics that any table compares two systems by."""
+        """The metrics that any table compares two systems by.
+
+        Raises:
+            LingualiftError: no table compares them by a metric of sacrebleu, and the judge is none of COMET's.
+        """
         asked = dict.fromkeys(
             metric
             for table in self.configuration.tables.values()
@@ -166,6 +171,11 @@ class EvaluationPlan(SystemPlan):
             for metric in table.metrics
         )
         metrics = self._of_kind(asked, Metric) if judge == SACREBLEU else {}
+        if judge == SACREBLEU and not metrics:
+            raise LingualiftError(
+                f"no table compares {system} with {baseline} on {benchmark} by a metric of sacrebleu: one would have "
+                f"both systems, that benchmark, such a metric and `baseline: {baseline}`"
+            )
         return {
             "system": system,
             "baseline": baseline,

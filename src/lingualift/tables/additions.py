@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 COMPARISON = ("direction", "system", "baseline", "metric", "p")
 LEVEL = 0.05
 PAPER = "paper"
+# As wide as a digit.
+FIGURE_SPACE = "\u2007"
 
 
 def read_significance(paths: Sequence[str | Path]) -> "pd.DataFrame":
@@ -44,38 +46,52 @@ def read_significance(paths: Sequence[str | Path]) -> "pd.DataFrame":
 
 
 def add_significance(table: ScoreTable, significance: "pd.DataFrame", entry: Table) -> ScoreTable:
-    """A "*" behind the score of a direction that differs from the baseline's, and the directions won, tied and lost.
+    """What differs from the baseline: a "*" behind the score of a direction, behind an average how many of its do.
 
     Won or lost is a direction whose p is below 0.05, by which score is the better; tied any other that was compared.
-    Only directions count that the table shows, or averages, of both systems.
+    Only directions count that the table shows, or averages, of both systems. An average has no p of its own: behind it
+    stand those of its directions that were won and lost, against the table's baseline.
 
     Args:
         significance: as ``read_significance`` gives it.
-        entry: the table's layout and the order of its systems and metrics.
+        entry: the table's layout, its baseline and the order of its systems and metrics.
 
     Source: Koehn 2004 (paired bootstrap).
     """
     compared = _compared(table, significance, entry)
     if compared.empty:
         return table
+    # A direction may stand in several rows: from its source, into its target, in its group of languages.
+    once = compared.drop_duplicates(["benchmark", "direction", "metric", "system", "baseline"])
     notes = []
-    for (metric, system, baseline), rows in compared.groupby(["metric", "system", "baseline"], sort=False):
+    for (metric, system, baseline), rows in once.groupby(["metric", "system", "baseline"], sort=False):
         won, lost = int((rows["outcome"] > 0).sum()), int((rows["outcome"] < 0).sum())
         tied = len(rows) - won - lost
         directions = "direction" if won == 1 else "directions"
         notes.append(
             f"{metric}, {system} against {baseline}: {won} {directions} won, {tied} tied, {lost} lost (p < {LEVEL})"
         )
-    marks = table.marks
-    if entry.layout == "directions":
-        marks = _stars(table.frame, compared)
-        names = ", ".join(dict.fromkeys(compared["baseline"]))
+    marks, outcomes = table.marks, None
+    if entry.layout in ("directions", "off-target"):
+        marks = _behind(table.marks, _stars(table.frame, once))
+        names = ", ".join(dict.fromkeys(once["baseline"]))
         notes.insert(0, f"*: differs from {names}, p < {LEVEL} (paired bootstrap)")
-    return replace(table, marks=marks, notes=(*table.notes, *notes))
+    elif entry.baseline:
+        outcomes = _outcomes(table, compared)
+        marks = _behind(table.marks, _won_and_lost(outcomes, table.frame))
+        notes.insert(
+            0,
+            f"(+won −lost): how many of the directions averaged are better and worse than those of {entry.baseline}, "
+            f"p < {LEVEL} (paired bootstrap); the averages themselves are not tested",
+        )
+    return replace(table, marks=marks, outcomes=outcomes, notes=(*table.notes, *notes))
 
 
 def _compared(table: ScoreTable, significance: "pd.DataFrame", entry: Table) -> "pd.DataFrame":
-    """Every comparison with an ``outcome``: 1 won, -1 lost, 0 tied; by metric and system as the table has them."""
+    """Every comparison with an ``outcome``, in each row of the table: 1 won, -1 lost, 0 tied.
+
+    By metric and system as the table has them.
+    """
     import numpy as np
     import pandas as pd
 
@@ -89,8 +105,6 @@ def _compared(table: ScoreTable, significance: "pd.DataFrame", entry: Table) -> 
     found = found.merge(
         rows.rename(columns={"system": "baseline", "score": "base"}), on=[*key, "baseline"], validate="many_to_one"
     )
-    # A direction may stand in several rows: from its source, into its target, in its group of languages.
-    found = found.drop_duplicates(["benchmark", "direction", "metric", "system", "baseline"])
     kinds = found["metric"].replace(dict(table.kinds))
     better = np.sign(found["score"] - found["base"]).where(~kinds.isin(NEITHER_IS_BETTER), 0)
     better = better.where(~kinds.isin(LESS_IS_BETTER), -better)
@@ -99,6 +113,37 @@ def _compared(table: ScoreTable, significance: "pd.DataFrame", entry: Table) -> 
         found[column] = pd.Categorical(found[column], order)
     found = found.sort_values(["metric", "system"], kind="stable")
     return found.astype({"metric": str, "system": str})
+
+
+def _outcomes(table: ScoreTable, compared: "pd.DataFrame") -> "pd.DataFrame":
+    """By row of the table, and by its columns, how many directions were ``won`` and ``lost``."""
+    import pandas as pd
+
+    counts = compared.assign(won=compared["outcome"] > 0, lost=compared["outcome"] < 0)
+    counts = counts.groupby(["system", "metric", "row"], sort=False)[["won", "lost"]].sum()
+    found = {
+        (*table.columns.get((system, metric), (system, metric)), what): of.droplevel(["system", "metric"])[what]
+        for (system, metric), of in counts.groupby(level=["system", "metric"], sort=False)
+        for what in of
+    }
+    return pd.DataFrame(found).reindex(range(len(table.frame))).astype("Int64").set_axis(table.frame.index)
+
+
+def _won_and_lost(outcomes: "pd.DataFrame", frame: "pd.DataFrame") -> "pd.DataFrame":
+    """``(+11 −1)`` behind an average; of one width in a column, so that its figures stand below one another."""
+    import pandas as pd
+
+    marks = pd.DataFrame("", index=frame.index, columns=frame.columns, dtype=object)
+    for column in dict.fromkeys((system, metric) for system, metric, _ in outcomes.columns):
+        counts = zip(outcomes[*column, "won"], outcomes[*column, "lost"], strict=True)
+        texts = ["" if pd.isna(won) else f" (+{won} −{lost})" for won, lost in counts]
+        width = max(map(len, texts))
+        marks[column] = [text and text.ljust(width, FIGURE_SPACE) for text in texts]
+    return marks
+
+
+def _behind(marks: "pd.DataFrame | None", more: "pd.DataFrame") -> "pd.DataFrame":
+    return more if marks is None else marks + more
 
 
 def _stars(frame: "pd.DataFrame", compared: "pd.DataFrame") -> "pd.DataFrame":

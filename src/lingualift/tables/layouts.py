@@ -1,29 +1,42 @@
 """The layouts of a table: what its rows and columns are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lingualift.configuration.evaluation import OFF_TARGET, Table
 from lingualift.published import PublishedNumbers
 from lingualift.tables.additions import add_published, add_significance
 from lingualift.tables.printing import ScoreTable
 from lingualift.tables.rows import (
+    DASH,
     around_centres,
     by_row,
     choose_rows,
     comparable,
+    dashes,
     directions_of,
+    partly_known,
     shortfalls,
     signatures,
     spread,
+    unknown_cells,
+    without_scores,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# What stands for a rate of a language that the detector does not know.
-UNKNOWN = "–"
+
+class _Averages(NamedTuple):
+    """Averages by row, and what is said of them."""
+
+    frame: "pd.DataFrame"
+    marks: "pd.DataFrame | None"
+    notes: tuple[str, ...]
+    # What is averaged, and that with what would be if it were known.
+    averaged: "pd.DataFrame"
+    shown: "pd.DataFrame"
 
 
 def build_table(
@@ -83,16 +96,32 @@ def direction_table(
 ) -> ScoreTable:
     """A row per direction, a column per system and metric.
 
+    A rate of a language that the detector does not know is a dash, and so is a metric that a system has no score by.
+
     Args:
         scores: as ``read_scores`` gives them.
         systems: the columns' order; ``metrics`` likewise.
         benchmarks: the rows' order; the first level of the index where there are several. All if empty.
         languages: only directions between these; all if empty.
     """
-    chosen = _within(choose_rows(scores, systems, metrics, benchmarks), languages).dropna(subset="score")
-    chosen["direction"] = chosen["source"] + "→" + chosen["target"]
+    chosen = choose_rows(scores, systems, metrics, benchmarks)
+    absent = without_scores(chosen, systems, metrics)
+    chosen = _within(chosen, languages)
+    return _by_direction(chosen, absent, systems, metrics, caption)
+
+
+def _by_direction(
+    chosen: "pd.DataFrame",
+    absent: Collection[tuple[str, str]],
+    systems: Sequence[str],
+    metrics: Sequence[str],
+    caption: str,
+) -> ScoreTable:
+    chosen = chosen.assign(direction=chosen["source"] + "→" + chosen["target"])
     frame = spread(chosen, ["direction"], systems, metrics)
-    return ScoreTable(frame, signatures(chosen, metrics), caption, rows=directions_of(chosen, ["direction"]))
+    marks, dashed = dashes(unknown_cells(chosen, frame), absent)
+    rows = directions_of(chosen.dropna(subset="score"), ["direction"], frame.index)
+    return ScoreTable(frame, signatures(chosen, metrics) + dashed, caption, marks=marks, rows=rows)
 
 
 def centre_table(
@@ -118,19 +147,51 @@ def centre_table(
 
     Source: LLaMAX, Table 4.
     """
-    chosen = choose_rows(scores, systems, metrics, benchmarks).dropna(subset="score")
+    chosen = choose_rows(scores, systems, metrics, benchmarks)
     levels = ["direction", "resource"]
     around = around_centres(chosen, centre, languages, resource)
-    averaged = comparable(around, levels)
-    frame = spread(averaged, levels, systems, metrics)
-    notes = signatures(chosen, metrics) + shortfalls(around, averaged, levels, systems)
-    whole = _whole_groups(averaged, frame.index)
-    return ScoreTable(frame, notes, caption, rows=directions_of(averaged, levels), repeated=whole)
+    of = _averages(around, without_scores(chosen, systems, metrics), levels, systems, metrics)
+    return ScoreTable(
+        of.frame,
+        signatures(chosen, metrics) + of.notes,
+        caption,
+        marks=of.marks,
+        rows=directions_of(of.averaged, levels, of.frame.index),
+        repeated=_whole_groups(of.shown, of.frame.index),
+    )
 
 
-def _whole_groups(averaged: "pd.DataFrame", index: "pd.Index") -> dict[tuple[str, ...], tuple[str, ...]]:
+def _averages(
+    rows: "pd.DataFrame",
+    absent: Collection[tuple[str, str]],
+    levels: Sequence[str],
+    systems: Sequence[str],
+    metrics: Sequence[str],
+    *,
+    keep_benchmark: bool = False,
+) -> _Averages:
+    """Averages over the directions that all systems of a row have a score for.
+
+    Args:
+        rows: with those of unknown rates, which have no score.
+        absent: see ``without_scores``.
+        levels: what rows of the table are told apart by, beside the benchmark.
+        keep_benchmark: see ``spread``.
+    """
+    import pandas as pd
+
+    known = rows.dropna(subset="score")
+    averaged = comparable(known, levels)
+    shown = pd.concat([averaged, rows[rows["score"].isna()]])
+    frame = spread(shown, levels, systems, metrics, keep_benchmark=keep_benchmark)
+    marks, dashed = dashes(unknown_cells(rows, frame), absent)
+    notes = (*shortfalls(known, averaged, levels, systems, absent), *partly_known(rows, levels), *dashed)
+    return _Averages(frame, marks, notes, averaged, shown)
+
+
+def _whole_groups(shown: "pd.DataFrame", index: "pd.Index") -> dict[tuple[str, ...], tuple[str, ...]]:
     """The rows of a centre table whose group has as many scores as all languages have; and the rows of all."""
-    sizes = averaged.groupby(list(index.names), observed=True).size()
+    sizes = shown.groupby(list(index.names), observed=True).size()
     pairs = ((row, (*row[:-1], "all")) for row in index if row[-1] != "all")
     return {row: other for row, other in pairs if sizes[row] == sizes.get(other)}
 
@@ -155,15 +216,15 @@ def benchmark_table(
 
     Source: LLaMAX, Table 5.
     """
-    chosen = choose_rows(scores, systems, metrics, benchmarks).dropna(subset="score")
+    chosen = choose_rows(scores, systems, metrics, benchmarks)
     if centre:
         around = around_centres(chosen, centre, languages, {})
     else:
         around = _within(chosen, languages).assign(direction="all")
-    averaged = comparable(around, ["direction"])
-    frame = spread(averaged, ["direction"], systems, metrics, keep_benchmark=True)
-    notes = signatures(chosen, metrics) + shortfalls(around, averaged, ["direction"], systems)
-    return ScoreTable(frame, notes, caption, rows=directions_of(averaged, ["direction"]))
+    absent = without_scores(chosen, systems, metrics)
+    of = _averages(around, absent, ["direction"], systems, metrics, keep_benchmark=True)
+    rows = directions_of(of.averaged, ["direction"], of.frame.index)
+    return ScoreTable(of.frame, signatures(chosen, metrics) + of.notes, caption, marks=of.marks, rows=rows)
 
 
 def off_target_table(
@@ -189,19 +250,11 @@ def off_target_table(
     Source: LLaMAX, Tables 7 and 13.
     """
     chosen = choose_rows(scores, systems, metrics, benchmarks)
+    absent = without_scores(chosen, systems, metrics)
     order = list(sources or sorted(set(chosen["source"])))
     chosen = chosen[chosen["source"].isin(order) & chosen["target"].isin(set(languages or chosen["target"]))]
-    chosen = chosen.assign(place=chosen["source"].map(order.index), direction=chosen["source"] + "→" + chosen["target"])
-    chosen = chosen.sort_values(["place", "target"], kind="stable")
-    frame = spread(chosen, ["direction"], systems, metrics)
-    # Of a row without a score spread makes NaN, as of no row: only a second look tells them apart.
-    seen = spread(chosen.assign(score=1.0), ["direction"], systems, metrics)
-    unknown = frame.isna() & seen.notna()
-    marks = unknown.map(lambda it: UNKNOWN if it else "")
-    notes = signatures(chosen, metrics)
-    if unknown.to_numpy().any():
-        notes += (f"{UNKNOWN}: a language that the detector does not know",)
-    return ScoreTable(frame, notes, caption, marks=marks, rows=directions_of(chosen, ["direction"]))
+    chosen = chosen.assign(place=chosen["source"].map(order.index)).sort_values(["place", "target"], kind="stable")
+    return _by_direction(chosen, absent, systems, metrics, caption)
 
 
 def pivot_table(
@@ -231,36 +284,44 @@ def pivot_table(
     """
     import pandas as pd
 
-    chosen = choose_rows(scores, systems, metrics, benchmarks).dropna(subset="score")
+    chosen = choose_rows(scores, systems, metrics, benchmarks)
     around = around_centres(chosen, centre, languages, {})
-    averaged = comparable(around, ["direction"])
-    frame = spread(averaged, ["direction"], systems, metrics, keep_benchmark=True)
+    absent = without_scores(chosen, systems, metrics)
+    of = _averages(around, absent, ["direction"], systems, metrics, keep_benchmark=True)
     averages = [
         pd.concat([rows, rows.mean(skipna=False).to_frame((name, "average")).T])
-        for name, rows in frame.groupby(level="benchmark", observed=True, sort=False)
+        for name, rows in of.frame.groupby(level="benchmark", observed=True, sort=False)
     ]
     frame = pd.concat(averages)
     frame.index = pd.MultiIndex.from_tuples(frame.index, names=["benchmark", "direction"])
+    marks = of.marks
+    if marks is not None:
+        # Of nothing but dashes the mean is one.
+        filled = {column: DASH if its.eq(DASH).all() else "" for column, its in marks.items()}
+        marks = marks.reindex(frame.index).apply(lambda column: column.fillna(filled[column.name]))
     if frame.index.get_level_values("benchmark").nunique() == 1:
         frame = frame.droplevel("benchmark")
     shown = [system for system in systems if system not in pivots.values()]
-    names, sources = [], []
+    columns: dict[tuple[str, str], tuple[str, str]] = {}
     for system in shown:
         for metric in metrics:
-            names.append((system, f"{metric} src→trg"))
-            sources.append((system, metric))
+            columns[system, metric] = (system, f"{metric} src→trg")
             if system in pivots:
-                names.append((system, f"{metric} src→{through}→trg"))
-                sources.append((pivots[system], metric))
-    frame = frame[sources]
-    frame.columns = pd.MultiIndex.from_tuples(names, names=["system", "metric"])
-    compared = {name: metric for (_, name), (_, metric) in zip(names, sources, strict=True)}
-    notes = (
-        *signatures(chosen, metrics),
-        *_unpivoted(averaged, through),
-        *shortfalls(around, averaged, ["direction"], systems),
+                columns[pivots[system], metric] = (system, f"{metric} src→{through}→trg")
+    names = pd.MultiIndex.from_tuples(columns.values(), names=["system", "metric"])
+    frame = frame[list(columns)].set_axis(names, axis=1)
+    if marks is not None:
+        marks = marks[list(columns)].set_axis(names, axis=1).set_axis(frame.index)
+    once = of.averaged.drop_duplicates(["benchmark", "source", "target", "system", "metric"])
+    return ScoreTable(
+        frame,
+        (*signatures(chosen, metrics), *_unpivoted(of.averaged, through), *of.notes),
+        caption,
+        marks=marks,
+        compared={name: metric for (_, metric), (_, name) in columns.items()},
+        rows=directions_of(pd.concat([of.averaged, once.assign(direction="average")]), ["direction"], frame.index),
+        columns=columns,
     )
-    return ScoreTable(frame, notes, caption, compared=compared, rows=directions_of(averaged, ["direction"]))
 
 
 def _unpivoted(averaged: "pd.DataFrame", through: str) -> tuple[str, ...]:

@@ -36,7 +36,12 @@ _TEX_SPECIAL = {
     "|": r"\textbar{}",
     "→": r"$\rightarrow$",
     "–": "--",
+    "−": "$-$",
+    "\u2007": r"\phantom{0}",
     "*": "$^{*}$",
+    # Bare, LaTeX's older fonts print an exclamation mark for it, upside down.
+    "<": "$<$",
+    ">": "$>$",
 }
 
 
@@ -53,6 +58,9 @@ class ScoreTable:
             "" where it is not.
         kinds: by a metric's name what it is, where it is called otherwise: ``R_source`` of ``R_source_fasttext``.
         rows: the scores that the cells show or are averages of, as ``rows.directions_of`` gives them.
+        columns: by systems and metrics of ``rows`` the columns that are named otherwise.
+        outcomes: by row how many directions were ``won`` and ``lost``, a column per (system, metric, either); they are
+            columns of the CSV, and marks elsewhere.
         repeated: by rows of the index those that average the same scores: the first are in the CSV alone, unless the
             paper has another number there.
     """
@@ -64,6 +72,8 @@ class ScoreTable:
     compared: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     rows: "pd.DataFrame | None" = None
+    columns: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    outcomes: "pd.DataFrame | None" = None
     repeated: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def printed(self) -> "ScoreTable":
@@ -73,7 +83,8 @@ class ScoreTable:
         if not same:
             return self
         kept = ~frame.index.isin(same)
-        return replace(self, frame=frame[kept], marks=self.marks[kept] if self.marks is not None else None)
+        beside = {"marks": self.marks, "outcomes": self.outcomes}
+        return replace(self, frame=frame[kept], **{k: it if it is None else it[kept] for k, it in beside.items()})
 
 
 def write_table(table: ScoreTable, stem: str | Path) -> list[Path]:
@@ -144,13 +155,23 @@ def _heads(table: ScoreTable) -> list[str]:
 
 
 def _csv(table: ScoreTable) -> str:
-    """Figures bare of marks, so that they can be computed with."""
+    """Figures bare of marks, so that they can be computed with; the directions won and lost in columns of their own."""
+    import pandas as pd
+
+    notes = [" / ".join(table.notes)] if table.notes else []
+    cells = [[cell.figure or cell.mark for cell in row] for row in _cells(table)]
+    columns: list[tuple[str, list[str]]] = []
+    for number, (column, head) in enumerate(zip(table.frame.columns, _heads(table), strict=True)):
+        columns.append((head, [row[number] for row in cells]))
+        for what in ("won", "lost"):
+            if table.outcomes is not None and (*column, what) in table.outcomes.columns:
+                counts = table.outcomes[*column, what]
+                columns.append((f"{head} {what}", ["" if pd.isna(count) else str(count) for count in counts]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    notes = [" / ".join(table.notes)] if table.notes else []
-    writer.writerow([*table.frame.index.names, *_heads(table), *(["notes"] if notes else [])])
-    for names, cells in zip(_row_names(table), _cells(table), strict=True):
-        writer.writerow([*names, *(cell.figure or cell.mark for cell in cells), *notes])
+    writer.writerow([*table.frame.index.names, *(head for head, _ in columns), *(["notes"] if notes else [])])
+    for names, *row in zip(_row_names(table), *(of for _, of in columns), strict=True):
+        writer.writerow([*names, *row, *notes])
     return text.getvalue()
 
 
@@ -159,7 +180,7 @@ def _markdown(table: ScoreTable) -> str:
         return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
     def text(cell: _Cell) -> str:
-        return (f"**{cell.figure}**" if cell.best else cell.figure) + cell.mark.replace("*", r"\*")
+        return (f"**{cell.figure}**" if cell.best else cell.figure) + cell.mark.replace("*", r"\*").rstrip()
 
     num_names, heads = table.frame.index.nlevels, _heads(table)
     lines = [f"{table.caption}\n"] if table.caption else []

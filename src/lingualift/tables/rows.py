@@ -1,6 +1,7 @@
 """Rows of scores: read from files, chosen for a table, averaged into its cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 _GROUPS = ("low", "high", "all")
 # More rows of a table than anybody reads in a note.
 _ROWS_NAMED = 12
+# Stands for a score that cannot be had.
+DASH = "–"
 
 
 def read_scores(paths: Sequence[str | Path]) -> "pd.DataFrame":
@@ -124,8 +127,69 @@ def _standing(rows: "pd.DataFrame", cells: Sequence[str]) -> "pd.DataFrame":
     return rows[2 * own >= own.groupby([rows[name] for name in cells], observed=True).transform("max")]
 
 
+def without_scores(rows: "pd.DataFrame", systems: Sequence[str], metrics: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """The systems and metrics that there is no row of: a metric that is known from others' published scores alone."""
+    there = rows[["system", "metric"]].drop_duplicates().itertuples(index=False, name=None)
+    return frozenset(product(systems, metrics)).difference(there)
+
+
+def unknown_cells(rows: "pd.DataFrame", frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Where a table would show a score, and all rows of it are without one: of its frame's shape, true or false."""
+    of = [rows[name] for name in (*frame.index.names, "system", "metric")]
+    known = rows["score"].notna().groupby(of, observed=True).any().unstack(["system", "metric"])
+    return known.reindex(index=frame.index, columns=frame.columns).eq(False)
+
+
+def dashes(
+    unknown: "pd.DataFrame", absent: Collection[tuple[str, str]]
+) -> tuple["pd.DataFrame | None", tuple[str, ...]]:
+    """Dashes for what nobody can know, and in the columns that no score can be had of; and notes of what they mean.
+
+    Args:
+        unknown: see ``unknown_cells``; its columns are systems and metrics.
+        absent: see ``without_scores``.
+
+    Returns:
+        The marks of a table, None if there are none; and its notes.
+    """
+    notes: tuple[str, ...] = (
+        (f"{DASH}: a language that the detector does not know",) if unknown.to_numpy().any() else ()
+    )
+    metrics_of: dict[str, list[str]] = {}
+    for metric in dict.fromkeys(metric for _, metric in unknown.columns):
+        lacking = [system for system, other in unknown.columns if other == metric and (system, other) in absent]
+        if lacking:
+            metrics_of.setdefault(", ".join(lacking), []).append(metric)
+    notes += tuple(f"{DASH}: no scores of {systems} by {', '.join(of)}" for systems, of in metrics_of.items())
+    if not notes:
+        return None, ()
+    marks = unknown.map(lambda it: DASH if it else "")
+    for column in absent:
+        marks[column] = DASH
+    return marks, notes
+
+
+def partly_known(rows: "pd.DataFrame", levels: Sequence[str]) -> tuple[str, ...]:
+    """Notes for averages over fewer directions than there are: those of languages that a detector knows."""
+    asked = rows.loc[rows["score"].isna(), "metric"].unique()
+    rows = rows[rows["metric"].isin(asked)]
+    cells = ["benchmark", "metric", *levels]
+    known = rows["score"].notna().groupby([rows[name] for name in (*cells, "source", "target")], observed=True).all()
+    counts = known.groupby(level=cells, observed=True).agg(["sum", "size"])
+    said: dict[tuple[str, str, str], dict[str, str]] = {}
+    for cell, (number, of) in zip(counts.index, counts.to_numpy().tolist(), strict=True):
+        if number < of:
+            said.setdefault((*cell[:2], ""), {})[" ".join(map(str, cell[2:]))] = f"{number} of {of}"
+    num_rows = counts.groupby(level=["benchmark", "metric"], observed=True).size().to_dict()
+    return _by_metric(said, num_rows, "averages of the directions whose language the detector knows")
+
+
 def shortfalls(
-    rows: "pd.DataFrame", averaged: "pd.DataFrame", levels: Sequence[str], systems: Sequence[str]
+    rows: "pd.DataFrame",
+    averaged: "pd.DataFrame",
+    levels: Sequence[str],
+    systems: Sequence[str],
+    absent: Collection[tuple[str, str]] = (),
 ) -> tuple[str, ...]:
     """Notes for averages over fewer directions than the system with the most has, and for systems without an average.
 
@@ -133,6 +197,7 @@ def shortfalls(
         rows: all scores.
         averaged: what ``comparable`` leaves of them.
         systems: those of the table.
+        absent: see ``without_scores``: of these nothing is said.
     """
     cells = ["benchmark", "metric", *levels]
     standing = _standing(rows, cells)
@@ -144,7 +209,8 @@ def shortfalls(
     short: dict[tuple[str, str, str], dict[str, str]] = {}
     empty: dict[tuple[str, str, str], dict[str, str]] = {}
     for cell, most in whole.items():
-        row, numbers = " ".join(map(str, cell[2:])), {name: sizes.get((*cell, name), 0) for name in systems}
+        row = " ".join(map(str, cell[2:]))
+        numbers = {name: sizes.get((*cell, name), 0) for name in systems if (name, cell[1]) not in absent}
         few = [name for name, size in numbers.items() if 2 * size < most]
         for name in few:
             empty.setdefault((*cell[:2], name), {})[row] = f"{numbers[name]} of {most}"
@@ -176,11 +242,20 @@ def _num_directions(rows: "pd.DataFrame", cells: Sequence[str]) -> "pd.Series":
     return rows.drop_duplicates([*cells, "source", "target"]).groupby(cells, observed=True).size()
 
 
-def directions_of(rows: "pd.DataFrame", levels: Sequence[str]) -> "pd.DataFrame":
-    """The scores that a table is made of: its systems, benchmarks, metrics and directions, and in which ``row`` each."""
-    row = rows.groupby(["benchmark", *levels], observed=True).ngroup()
-    names = ["benchmark", "source", "target", "system", "metric", "score"]
-    return rows[names].assign(row=row).reset_index(drop=True)
+def directions_of(rows: "pd.DataFrame", levels: Sequence[str], index: "pd.Index") -> "pd.DataFrame":
+    """The scores that a table is made of: its systems, benchmarks, metrics and directions, and in which ``row`` each.
+
+    Args:
+        levels: what rows are told apart by, beside the benchmark.
+        index: of the table; a row is a place in it.
+    """
+    group = rows.groupby(["benchmark", *levels], observed=True).ngroup().to_numpy()
+    names = rows[list(index.names)].assign(group=group).drop_duplicates("group")
+    keys = names.drop(columns="group").itertuples(index=False, name=None)
+    places = {key if isinstance(key, tuple) else (key,): place for place, key in enumerate(index)}
+    row = dict(zip(names["group"], map(places.__getitem__, keys), strict=True))
+    columns = ["benchmark", "source", "target", "system", "metric", "score"]
+    return rows[columns].assign(row=[row[number] for number in group]).reset_index(drop=True)
 
 
 def by_row(numbers: Mapping[str, str], num_rows: int) -> str:
@@ -230,9 +305,13 @@ def columns_of(systems: Sequence[str], metrics: Sequence[str]) -> "pd.MultiIndex
 
 
 def signatures(rows: "pd.DataFrame", metrics: Sequence[str]) -> tuple[str, ...]:
-    """A line per metric and signature, to stand below a table."""
+    """A line per metric and signature, to stand below a table; with the systems that it is of, if not all."""
     notes = []
+    found = rows.loc[rows["signature"] != "", ["system", "metric", "signature"]].drop_duplicates()
     for metric in metrics:
-        found = sorted(set(rows.loc[rows["metric"] == metric, "signature"]) - {""})
-        notes += [f"{metric}: {signature}" for signature in found]
+        own = found[found["metric"] == metric]
+        num_systems = own["system"].nunique()
+        for signature, systems in own.groupby("signature")["system"]:
+            of = "" if len(systems) == num_systems else f" of {', '.join(systems)}"
+            notes.append(f"{metric}{of}: {signature}")
     return tuple(notes)

@@ -26,6 +26,7 @@ rule score_hypotheses:
             wildcards.system, wildcards.benchmark
         ),
         state=f"{RESULTS}/state/scores/{{system}}/{{benchmark}}{{part}}",
+        shared=f"{RESULTS}/state/scores/{{system}}",
         version=version("score_hypotheses"),
     message:
         "Scoring {wildcards.system} on {wildcards.benchmark}{wildcards.part}"
@@ -58,6 +59,7 @@ rule detect_languages:
             wildcards.system, wildcards.benchmark
         ),
         state=f"{RESULTS}/state/off_target/{{system}}/{{benchmark}}{{part}}",
+        shared=f"{RESULTS}/state/off_target/{{system}}",
         version=version("detect_languages"),
     message:
         "Detecting languages of {wildcards.system} on {wildcards.benchmark}{wildcards.part}"
@@ -140,6 +142,7 @@ rule compare_systems:
             wildcards.benchmark,
         ),
         state=f"{RESULTS}/state/comparisons/{{judge}}/{{system}}/{{baseline}}/{{benchmark}}{{part}}",
+        shared=f"{RESULTS}/state/comparisons/{{judge}}/{{system}}/{{baseline}}",
         version=version("compare_systems"),
     message:
         "Comparing {wildcards.system} with {wildcards.baseline} on {wildcards.benchmark}{wildcards.part} by {wildcards.judge}"

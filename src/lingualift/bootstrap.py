@@ -81,6 +81,11 @@ class _Work:
     seed: int
     origin: Sequence[Any]
 
+    @property
+    def directions(self) -> list[Pair]:
+        """All directions, those of one target behind each other: a worker prepares its references once."""
+        return sorted({pair for of in self.hypotheses.values() for pair in of.stretches}, key=lambda pair: pair[::-1])
+
 
 def resample(scorer: Scorer, hypotheses: Sequence[str], *, samples: int = SAMPLES, seed: int = SEED) -> Resampled:
     """Score hypotheses by a metric of sacrebleu, on the test set and on every resample of it.
@@ -142,6 +147,7 @@ def compare_systems(
     seed: int = SEED,
     workers: int = 1,
     state: str | Path | None = None,
+    shared: str | Path | None = None,
     version: int = 1,
 ) -> Manifest:
     """Compare systems in every direction that both of a pair have.
@@ -159,6 +165,8 @@ def compare_systems(
         workers: processes.
         state: a folder for the rows of each direction, so that a killed run goes on where it was, and later ones
             compare what is new alone.
+        shared: a folder that holds ``state`` and those of other benchmarks and parts of these systems: what was
+            compared there is not compared again.
         version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
@@ -194,7 +202,7 @@ def compare_systems(
         seed,
         [version, provenance(metrics.values()), settings, pairs, samples, seed, signatures],
     )
-    with result_store(state, [settings, pairs]) as kept:
+    with result_store(state, [settings, pairs], shared=shared, pairs=work.directions) as kept:
         compared = _compare_directions(work, kept, workers)
     rows = [{"benchmark": benchmark} | row for _, found in sorted(compared.items()) for row in found]
     write_csv(rows, out, COMPARISON_COLUMNS)
@@ -233,10 +241,8 @@ def _of(files: Mapping[str, Any], system: str, what: str) -> Any:
 
 def _compare_directions(work: _Work, kept: ResultStore, workers: int) -> dict[Pair, list[dict[str, Any]]]:
     """The rows of each direction; those that are new are kept as they come."""
-    # The target first: a worker prepares the references of one target once.
-    directions = sorted({pair for of in work.hypotheses.values() for pair in of.stretches}, key=lambda pair: pair[::-1])
     compared: dict[Pair, list[dict[str, Any]]] = {}
-    for pair, basis, found in in_parallel(functools.partial(_compare_direction, work, kept), directions, workers):
+    for pair, basis, found in in_parallel(functools.partial(_compare_direction, work, kept), work.directions, workers):
         if kept.get("-".join(pair), basis) is None:
             kept.add([("-".join(pair), basis, found)])
         compared[pair] = found

@@ -17,6 +17,7 @@ from typing import Any
 
 _BLOCK = 256  # sources and references that are embedded together
 _MEMORY = 1000  # blocks of embeddings that are kept: 1 GB for an encoder of 1,024 dimensions
+_NAMED = re.compile(r"""^pretrained_model:[ \t]*['"]?([^'"#\n]+?)['"]?[ \t]*(?:#.*)?$""", re.MULTILINE)
 _LEFT_OUT = re.compile(r"\.(position_ids|dropout_mask|dropout_fill)$")
 
 
@@ -60,10 +61,14 @@ class CometModel:
 
     @cached_property
     def checksums(self) -> dict[Path, str]:
-        """SHA-256, in hexadecimal, of the checkpoint, its settings and the files of the encoder's folder; read once."""
+        """SHA-256, in hexadecimal, of the checkpoint, its settings and the encoder's configuration and tokenizer.
+
+        Read once. Of an encoder that the settings name and that is not there, they have the name.
+        """
         files = [self.file, self.file.absolute().parents[1] / "hparams.yaml"]
-        if self.encoder is not None:
-            files += sorted(p for p in Path(self.encoder).iterdir() if p.suffix in (".json", ".model") and p.is_file())
+        encoder = _named_encoder(files[1]) if self.encoder is None else Path(self.encoder)
+        if encoder is not None:
+            files += sorted(p for p in encoder.iterdir() if p.suffix in (".json", ".model") and p.is_file())
         found = {}
         for path in files:
             with path.open("rb") as file:
@@ -71,8 +76,23 @@ class CometModel:
         return found
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change with the checkpoint, its settings and the encoder's folder."""
+        """Twelve hexadecimal digits that change with the checkpoint, its settings and the encoder's files."""
         return hashlib.sha256(b"".join(map(bytes.fromhex, self.checksums.values()))).hexdigest()[:12]
+
+
+def _named_encoder(settings: Path) -> Path | None:
+    """The folder of the encoder that a checkpoint's settings name, or that of the hub's cache; None if there is neither."""
+    named = _NAMED.search(settings.read_text(encoding="utf-8"))
+    if named is None or Path(named[1]).is_dir():
+        return named and Path(named[1])
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        cached = try_to_load_from_cache(named[1], "config.json")
+    except ValueError:
+        # A path, which is no name of the hub.
+        return None
+    return Path(cached).parent if isinstance(cached, str) else None
 
 
 class Embedder:

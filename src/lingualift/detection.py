@@ -23,6 +23,7 @@ from lingualift.manifests import Manifest
 from lingualift.pools import in_parallel
 from lingualift.scoring import Hypotheses, Pair, benchmark_sentences, result_store, write_scores
 from lingualift.stores import ResultStore
+from lingualift.writing import in_script
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -172,6 +173,7 @@ def score_off_target(
     limit: int | None = None,
     workers: int = 1,
     state: str | Path | None = None,
+    shared: str | Path | None = None,
     version: int = 1,
 ) -> Manifest:
     """Rates of every direction that the files hold.
@@ -187,10 +189,13 @@ def score_off_target(
         workers: processes.
         state: a folder for what each detector found of each direction, so that a killed run goes on where it was, and
             later ones look at what is new alone.
+        shared: a folder that holds ``state`` and those of other benchmarks and parts of this system: what was looked
+            at there is not looked at again.
         version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
-        The manifest of the scores; with how many references are in their language, by a warning where few are.
+        The manifest of the scores; with how many references are in their language, as a detector that knows it takes
+        them, and in its script, by a warning where few are.
 
     Raises:
         InputError: a file has a bad line.
@@ -201,7 +206,10 @@ def score_off_target(
     manifest = hypotheses.manifest({"detectors": list(detectors)})
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        kept = {name: stack.enter_context(result_store(state, name)) for name in detectors}
+        kept = {
+            name: stack.enter_context(result_store(state, name, shared=shared, pairs=hypotheses.stretches))
+            for name in detectors
+        }
         counted: dict[Pair, dict[str, Counts]] = {}
         work = partial(_count_languages, hypotheses, detectors, kept, version)
         for pair, found in in_parallel(work, list(hypotheses.stretches), workers):
@@ -218,52 +226,69 @@ def score_off_target(
             rows.append(head | row | {"segments": sum(counts.values())})
         manifest.counts.update(directions=1, segments=sum(counts.values()), undetected=counts.get("", 0))
     write_scores(rows, out)
-    own = in_parallel(
-        partial(_own_references, hypotheses, detectors.values(), languages), _targets(hypotheses), workers
-    )
-    references = {target: rate for found in own for target, rate in found.items()}
-    manifest.details["references_in_their_language"] = dict(sorted(references.items()))
+    looked_at = partial(_own_references, hypotheses, detectors.values(), languages)
+    own: dict[str, dict[str, float]] = {"language": {}, "script": {}}
+    for target, shares in in_parallel(
+        looked_at, list({pair[1]: pair for pair in hypotheses.stretches}.values()), workers
+    ):
+        for kind, share in shares.items():
+            own[kind][target] = share
+    manifest.details |= {f"references_in_their_{kind}": dict(sorted(shares.items())) for kind, shares in own.items()}
     return manifest
 
 
 def check_languages(
-    folder: str | Path, tables: Iterable[Mapping[str, Any]], labels: Mapping[str, str], *, seed: int = 0
+    folder: str | Path,
+    tables: Iterable[Mapping[str, Any]],
+    labels: Mapping[str, str],
+    *,
+    scripts: Mapping[str, Sequence[str]] | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Look whether the texts of an imported benchmark are in the languages that they should be in, by langdetect.
+    """Look whether the texts of an imported benchmark are in the languages that they should be in: langdetect, scripts.
 
-    The first lines of each language are looked at, of each table that has it: a hundred, where the first of them leave
-    a doubt. Simplified Chinese may be taken for Traditional, of which nothing is said.
+    The first lines of each language are looked at, of each table that has it: by langdetect a hundred, where the first
+    of them leave a doubt. Simplified Chinese may be taken for Traditional, of which langdetect is not asked.
 
     Args:
         folder: the benchmark's, with its tables.
         tables: what they are, see :mod:`lingualift.corpora`.
         labels: our code → langdetect's, for those of the languages that it knows.
+        scripts: our code → ISO 15924, for those of the languages whose writing is to be looked at.
 
     Returns:
-        For the manifest: the percentage in each of these languages, of the table with the fewest. A warning tells of
-        those with fewer than half.
+        For the manifest: the percentage in each of these languages, and in its scripts, of the table with the fewest. A
+        warning tells of those with fewer than half.
     """
-    tables, detector = list(tables), LangDetect(seed)
+    tables, detector, scripts = list(tables), LangDetect(seed), scripts or {}
     shared = Counter(code for table in tables for code in table["languages"])
-    shares: dict[str, float] = {}
+    found: dict[str, dict[str, float]] = {"script": {}, "language": {}}
     for table in tables:
         for code in table["languages"]:
-            label = labels.get(code, _MISTAKEN)
-            lines = _first_lines(open_table(folder, table["name"])[code]) if label != _MISTAKEN else []
+            label, written = labels.get(code, _MISTAKEN), scripts.get(code, ())
+            if label == _MISTAKEN and not written:
+                continue
+            lines = _first_lines(open_table(folder, table["name"])[code])
             if len(lines) < _LEAST:
                 continue
-            glance = lines[: max(_LEAST, min(_GLANCE, _REFERENCES // shared[code]))]
-            if (share := _share_in(label, glance, detector)) < _SURE:
-                share = _share_in(label, lines, detector)
-            shares[code] = min(share, shares.get(code, 100.0))
-            if share < _FEW:
-                logger.warning(
-                    "%s of '%s': langdetect takes %.0f %% of the first lines for it: are they in another language?",
-                    code,
-                    table["name"],
-                    share,
-                )
-    return {"in_their_language": dict(sorted(shares.items()))}
+            shares = {"script": share_in_scripts(lines, written)} if written else {}
+            if label != _MISTAKEN:
+                glance = lines[: max(_LEAST, min(_GLANCE, _REFERENCES // shared[code]))]
+                if (share := _share_in(label, glance, detector)) < _SURE:
+                    share = _share_in(label, lines, detector)
+                shares["language"] = share
+            for kind, share in shares.items():
+                found[kind][code] = min(share, found[kind].get(code, 100.0))
+            _tell_doubts(f"{code} of '{table['name']}'", shares, len(lines), written)
+    return {f"in_their_{kind}": dict(sorted(of.items())) for kind, of in found.items() if of or kind == "language"}
+
+
+def share_in_scripts(texts: Sequence[str], scripts: Sequence[str]) -> float:
+    """How many texts have at least half of their letters in some scripts (ISO 15924), in per cent."""
+    letters = [[letter for letter in text if letter.isalpha()] for text in texts]
+    different = sorted({letter for each in letters for letter in each})
+    strange = {letter for letter, kept in zip(different, in_script(different, scripts), strict=True) if kept is None}
+    return 100 * sum(2 * sum(letter in strange for letter in each) <= len(each) for each in letters) / len(letters)
 
 
 def _first_lines(column: "pa.ChunkedArray") -> list[str]:
@@ -282,34 +307,28 @@ def _share_in(label: str, lines: Sequence[str], detector: LangDetect) -> float:
     return 100 * sum(name.partition("-")[0] == label.partition("-")[0] for name in names) / len(lines)
 
 
-def _targets(hypotheses: Hypotheses) -> list[Pair]:
-    """A direction into each target."""
-    return list({target: (source, target) for source, target in hypotheses.stretches}.values())
-
-
 def _own_references(
     hypotheses: Hypotheses, detectors: Iterable[Detector], languages: Mapping[str, Language], pair: Pair
-) -> dict[str, float]:
-    """How many of the first references of a direction are in the language that they should be in, in per cent.
-
-    Nothing where no detector knows the language.
-    """
-    target = pair[1]
+) -> tuple[str, dict[str, float]]:
+    """How many of a target's first references, in per cent, are in its ``script`` and ``language``, if these are known."""
+    language = languages[pair[1]]
     limit = min(_REFERENCES, hypotheses.limit or _REFERENCES)
     references = benchmark_sentences(hypotheses.folder, *pair, limit=limit)[1]
-    for detector in detectors:
-        if (label := detector.label(languages[target])) is not None:
-            rate = _rate(_count(detector.detect(references)), label)
-            assert rate is not None
-            if rate < _FEW:
-                logger.warning(
-                    "references in %s: %.0f %% of the first %d are taken for it: are they in another language?",
-                    languages[target].name,
-                    rate,
-                    len(references),
-                )
-            return {target: rate}
-    return {}
+    shares = {}
+    if scripts := getattr(language, "scripts", ()):
+        shares["script"] = share_in_scripts(references, scripts)
+    if detector := next((it for it in detectors if it.label(language) is not None), None):
+        shares["language"] = _rate(_count(detector.detect(references)), detector.label(language)) or 0.0
+    _tell_doubts(f"references in {language.name}", shares, len(references), scripts)
+    return pair[1], shares
+
+
+def _tell_doubts(what: str, shares: Mapping[str, float], count: int, scripts: Sequence[str]) -> None:
+    """Warn where few of the first texts are in the script of their language; or else, in the language."""
+    if kind := next((kind for kind in ("script", "language") if shares.get(kind, 100.0) < _FEW), None):
+        taken = f"in its script ({' '.join(scripts)})" if kind == "script" else "taken for it"
+        say = "%s: %.0f %% of the first %d are %s: are they in another language?"
+        logger.warning(say, what, shares[kind], count, taken)
 
 
 def _count(labels: Iterable[str | None]) -> Counts:

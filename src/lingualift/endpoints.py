@@ -86,7 +86,7 @@ class AnswerCache:
         path: the file that new answers are appended to; its neighbours (``*.jsonl``) are those of other jobs.
 
     Raises:
-        InputError: a line in the middle of a file is corrupt.
+        InputError: a file is no store of answers. Corrupt lines are skipped: what they held is asked again.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -175,7 +175,7 @@ class VllmEngine:
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         self.system = system
         self.ends = [_eos(model), *stops]
-        self._options = vllm.SamplingParams
+        self._parameters = vllm.SamplingParams
         self.model = vllm.LLM(
             model=str(model),
             dtype=system.precision,
@@ -206,9 +206,9 @@ class VllmEngine:
 
     def _ask(self, prompts: Sequence[Sequence[int]], **options: Any) -> list[Any]:
         # The end-of-sequence tokens of `generation_config.json` are ignored, as in the other engines.
-        options = self._options(temperature=0.0, ignore_eos=True, detokenize=False, **options)
-        asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
-        return [output.outputs[0] for output in self.model.generate(asked, options, use_tqdm=False)]
+        asked = self._parameters(temperature=0.0, ignore_eos=True, detokenize=False, **options)
+        tokens = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        return [output.outputs[0] for output in self.model.generate(tokens, asked, use_tqdm=False)]
 
 
 class _BeamSearch:
@@ -244,7 +244,7 @@ class _BeamSearch:
             for (past, tokens), following in zip(self.beams, likely, strict=True)
             for token, more in following.items()
         ]
-        grown = sorted(grown, key=score, reverse=True)[: _candidates(width, self.ends)]
+        grown.sort(key=score, reverse=True)
         length = len(grown[0][1])
         ended = [length >= self.longest or tokens[-1] in self.ends for _, tokens in grown]
         self.beams = [beam for beam, end in zip(grown, ended, strict=True) if not end][:width]

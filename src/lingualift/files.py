@@ -3,19 +3,24 @@
 import bz2
 import contextlib
 import csv
+import errno
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import lzma
 import os
+import re
 import shutil
+import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from lingualift.errors import InputError
+from lingualift.owners import is_dead, own_mark
 
 _OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
     ".gz": gzip.open,
@@ -28,6 +33,11 @@ COMPRESSED = tuple(_OPENERS)
 # What the decompressors raise on a broken archive.
 BROKEN_ARCHIVE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 _PIECE = 1 << 20
+# ``.<name>.<mark of the process that it belongs to>-<number>.part``
+_BESIDE = re.compile(r"\.(?P<name>.+)\.(?P<mark>[0-9a-f]{12}-\d+-\d+)-\d+\.(?:part|former)")
+_numbers = itertools.count()
+_swept: set[Path] = set()
+_FORGOTTEN = 7 * 86_400.0  # seconds without a change after which what a process elsewhere was writing is litter
 
 
 def open_bytes(path: str | Path) -> IO[bytes]:
@@ -112,28 +122,83 @@ class _Zstandard(io.RawIOBase):
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a path beside ``path`` to write to, a file or a folder; rename it to ``path`` at the end.
 
-    Whatever fails in between leaves ``path`` as it was. What a killed process left beside it is removed.
+    Whatever fails in between leaves ``path`` as it was. No two processes are given the same one: of two that make the
+    same, each puts its own in place, whole. What killed processes left in that folder is removed, see :func:`sweep`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, former = (path.with_name(f".{path.name}.{word}") for word in ("part", "former"))
-    remove(part)
-    remove(former)
+    sweep_once(path.parent)
+    part, former = path_beside(path), path_beside(path, "former")
     try:
         yield part
-        if not part.is_dir():
+        if part.is_dir():
+            _put_in_place(part, path, former)
+        else:
             with part.open("rb") as file:
                 os.fsync(file.fileno())
-        elif path.exists():
-            # A folder cannot be renamed over another. The former one steps aside whole: no kill leaves half of it.
-            path.rename(former)
-        part.rename(path)
+            part.rename(path)
     except BaseException:
         if former.exists() and not path.exists():
             former.rename(path)
         remove(part)
+        remove(former)
         raise
     remove(former)
+
+
+def _put_in_place(part: Path, path: Path, former: Path) -> None:
+    """Rename a folder. It cannot be renamed over another, which steps aside whole: no kill leaves half of it."""
+    while True:
+        if path.exists():
+            remove(former)
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(former)
+        try:
+            part.rename(path)
+            return
+        except OSError as error:
+            # Another process has put its own there meanwhile.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+
+def path_beside(path: Path, word: str = "part") -> Path:
+    """A hidden path in the same folder for this process alone, which :func:`sweep` knows as such."""
+    return path.with_name(f".{path.name}.{own_mark()}-{next(_numbers)}.{word}")
+
+
+def sweep_once(folder: Path) -> None:
+    """Sweep a folder, if this process has not yet: to look through it for each of its files would take long."""
+    folder = folder.absolute()
+    if folder not in _swept:
+        _swept.add(folder)
+        sweep(folder)
+
+
+def sweep(folder: Path, *, held: Collection[str] = ()) -> None:
+    """Remove from a folder what killed processes were writing there; what cannot be removed stays.
+
+    That a process of this host is dead can be seen. One elsewhere may be silent for long between two writes: what it
+    writes is litter when nothing of it has changed for a week, or, of the names ``held``, at once.
+
+    Args:
+        held: names of outputs that this process holds: no other process that is alive may be writing them.
+    """
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            found = _BESIDE.fullmatch(entry.name)
+            if found is not None and _is_litter(Path(entry), found["mark"], found["name"] in held):
+                with contextlib.suppress(OSError):
+                    remove(Path(entry))
+
+
+def _is_litter(path: Path, mark: str, held: bool) -> bool:
+    dead = is_dead(mark)
+    if dead is not None:
+        return dead
+    return held or all(
+        time.time() - file.lstat().st_mtime > _FORGOTTEN for file in itertools.chain([path], path.rglob("*"))
+    )
 
 
 def remove(path: Path) -> None:

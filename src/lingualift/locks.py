@@ -9,14 +9,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from lingualift.errors import LingualiftError
-from lingualift.files import remove
+from lingualift.files import path_beside, remove, sweep_once
+from lingualift.owners import processes, runs
 
 logger = logging.getLogger(__name__)
 HEARTBEAT = 20.0  # seconds between signs of life
@@ -50,6 +51,7 @@ def folder_lock(
     folder: str | Path,
     *,
     patience: float | Callable[[dict[str, Any]], float] = PATIENCE,
+    note: Mapping[str, Any] | None = None,
     heartbeat: float = HEARTBEAT,
     stale: float = STALE,
 ) -> Iterator[bool]:
@@ -63,17 +65,19 @@ def folder_lock(
 
     Args:
         patience: seconds to wait for an owner that is alive, or what says so of an owner: asked once for each.
+        note: what else the lock says of its owner, to those that wait for it; JSON-like.
 
     Yields:
-        Whether another owner was waited for: it may have finished what this one was to do.
+        Whether another owner was waited for, and has given it back: it may have finished what this one was to do.
 
     Raises:
         HeldError: an owner that is alive has held it all the time.
     """
     path = Path(f"{folder}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep_once(path.parent)
     token = uuid.uuid4().hex
-    waited = _acquire(path, token, patience=patience, stale=stale)
+    waited = _acquire(path, {**(note or {}), "token": token}, patience=patience, stale=stale)
     done = threading.Event()
     beating = threading.Thread(target=_beat, args=(path, token, heartbeat, done), daemon=True)
     beating.start()
@@ -86,12 +90,15 @@ def folder_lock(
             path.unlink(missing_ok=True)
 
 
-def _acquire(path: Path, token: str, *, patience: float | Callable[[dict[str, Any]], float], stale: float) -> bool:
+def _acquire(
+    path: Path, note: Mapping[str, Any], *, patience: float | Callable[[dict[str, Any]], float], stale: float
+) -> bool:
     start, seen, allowed = time.monotonic(), None, 0.0
-    while not _claim(path, token):
+    while not _claim(path, note):
         owner = _read(path)
         if owner is None or _is_dead(path, owner, stale):
             _take_away(path, owner)
+            seen = None if owner else seen
             continue
         if seen != owner:
             allowed = patience(owner) if callable(patience) else patience
@@ -103,20 +110,20 @@ def _acquire(path: Path, token: str, *, patience: float | Callable[[dict[str, An
     return seen is not None
 
 
-def _claim(path: Path, token: str) -> bool:
+def _claim(path: Path, note: Mapping[str, Any]) -> bool:
     """Put the lock in place, whole, if there is none."""
     process = psutil.Process()
     owner = {
         "host": socket.gethostname(),
-        "processes": _processes(),
+        "processes": processes(),
         "pid": process.pid,
         "started": process.create_time(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "token": token,
+        **note,
     }
     if job := os.environ.get("SLURM_JOB_ID"):
         owner["job"] = job
-    part = path.with_name(f".{path.name}.{token}")
+    part = path_beside(path)
     part.write_text(json.dumps(owner), encoding="utf-8")
     try:
         # A link is made or not made, on network file systems too; a file opened to be written is empty at first.
@@ -130,7 +137,7 @@ def _claim(path: Path, token: str) -> bool:
 
 def _take_away(path: Path, owner: dict[str, Any] | None) -> None:
     """Remove a dead owner's lock, but not one that another process has put there meanwhile."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    aside = path_beside(path)
     try:
         path.rename(aside)
     except FileNotFoundError:
@@ -144,31 +151,18 @@ def _take_away(path: Path, owner: dict[str, Any] | None) -> None:
 
 
 def _is_dead(path: Path, owner: dict[str, Any], stale: float) -> bool:
-    here = socket.gethostname(), _processes()
+    here = socket.gethostname(), processes()
     if (owner.get("host"), owner.get("processes", here[1])) == here:
-        try:
-            # Process ids are used again: one that began at another time is another process.
-            return abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) > 1.0
-        except (psutil.NoSuchProcess, KeyError):
-            return True
+        return not ("pid" in owner and "started" in owner and runs(owner["pid"], owner["started"]))
     try:
         return _clock_of(path.parent) - path.stat().st_mtime > stale
     except FileNotFoundError:
         return False
 
 
-def _processes() -> str:
-    """Which processes are seen from here, by their numbers: those of one namespace, since the machine came up."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
 def _clock_of(folder: Path) -> float:
     """The time by the file system, whose clock is not that of this host."""
-    probe = folder / f".clock.{uuid.uuid4().hex}"
+    probe = path_beside(folder / "clock")
     probe.touch()
     try:
         return probe.stat().st_mtime

@@ -26,6 +26,13 @@ _AUTO_TOKENIZERS = {
     **dict.fromkeys(("bo", "dz", "km", "lo", "my", "shn", "th"), "char"),
 }
 
+# What is counted by ``rates``; the number is raised when that changes.
+RATE_SIGNATURES = {
+    "copy_rate": "rates:1|copy:equal to the source but for case and outer white space",
+    "empty_rate": "rates:1|empty:nothing but white space",
+    "length_ratio": "rates:1|length:characters of all hypotheses over all references, without outer white space",
+}
+
 
 class Scorer:
     """One metric for one test set in one target language: references are prepared once, then serve all sources.
@@ -112,7 +119,7 @@ def provenance(metrics: Iterable[Metric]) -> list[str]:
 
 
 def rates(sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """What a learned metric does not see.
+    """What a learned metric does not see; signed by ``RATE_SIGNATURES``.
 
     Returns:
         ``copy_rate``: percentage of hypotheses that are their source, but for case and outer white space;

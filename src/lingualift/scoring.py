@@ -1,8 +1,10 @@
 """From hypotheses to scores: a row per direction and metric, each with its signature."""
 
 import json
+import logging
+import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
@@ -13,13 +15,18 @@ from lingualift.configuration.evaluation import Metric, split_direction
 from lingualift.errors import InputError, LingualiftError
 from lingualift.files import fingerprint, read_json, write_csv
 from lingualift.manifests import Manifest
-from lingualift.metrics import Scorer, check_metrics, provenance, rates
+from lingualift.metrics import RATE_SIGNATURES, Scorer, check_metrics, provenance, rates
 from lingualift.pools import in_parallel
 from lingualift.stores import ResultStore
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ("system", "benchmark", "source", "target", "metric", "score", "signature", "segments")
 
 Pair = tuple[str, str]
+
+# But for the tab, which is white space like any other.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 class Stretch(NamedTuple):
@@ -123,6 +130,7 @@ def score_hypotheses(
     limit: int | None = None,
     workers: int = 1,
     state: str | Path | None = None,
+    shared: str | Path | None = None,
     version: int = 1,
 ) -> Manifest:
     """Score every direction that the files hold, by each metric, with copy rate, empty rate and length ratio beside.
@@ -136,10 +144,12 @@ def score_hypotheses(
         workers: processes.
         state: a folder for the score of each direction by each metric, so that a killed run goes on where it was, and
             later ones score what is new alone.
+        shared: a folder that holds ``state`` and those of other benchmarks and parts of this system: what was scored
+            there is not scored again.
         version: the stage's; what another version left in ``state`` is not gone on with.
 
     Returns:
-        The manifest of the scores.
+        The manifest of the scores; with the number of hypotheses that hold control characters, by a warning.
 
     Raises:
         InputError: a file has a bad line.
@@ -148,35 +158,52 @@ def score_hypotheses(
     check_metrics(metrics.values())
     hypotheses = Hypotheses.open(hypotheses_files, benchmark_folder, limit=limit)
     manifest = hypotheses.manifest({name: metric.model_dump() for name, metric in metrics.items()})
+    rows: dict[Pair, list[dict[str, Any]]] = {}
+    controls: dict[Pair, list[int]] = {}
     with ExitStack() as stack:
-        judges = [
-            _Judge(
-                name,
-                metric,
-                stack.enter_context(result_store(state, [name, metric.model_dump(mode="json")])),
-                fingerprint([version, provenance([metric])]),
-            )
-            for name, metric in metrics.items()
-        ]
-        groups = _groups(hypotheses.stretches, workers)
-        rows: dict[Pair, list[dict[str, Any]]] = {}
+        judges = []
+        for name, metric in metrics.items():
+            key = [name, metric.model_dump(mode="json")]
+            kept = stack.enter_context(result_store(state, key, shared=shared, pairs=hypotheses.stretches))
+            judges.append(_Judge(name, metric, kept, fingerprint([version, provenance([metric])])))
+        groups = _groups(hypotheses, workers)
         for group in in_parallel(partial(_score_group, hypotheses, judges), groups, workers):
             for judge in judges:
                 judge.kept.add(
                     ("-".join(pair), *found.new[judge.name]) for pair, found in group.items() if judge.name in found.new
                 )
             rows.update((pair, found.rows) for pair, found in group.items())
+            controls.update((pair, found.controls) for pair, found in group.items() if found.controls)
         head = {"system": system, "benchmark": benchmark}
         write_scores(
             (head | {"source": pair[0], "target": pair[1]} | row for pair in sorted(rows) for row in rows[pair]), out
         )
     manifest.counts.update(directions=len(rows), segments=sum(row[0]["segments"] for row in rows.values()))
+    if controls:
+        count, first = sum(map(len, controls.values())), min(controls)
+        logger.warning(
+            "%d hypotheses hold control characters (a NUL byte, say), the first is sentence %d of %s: they are scored "
+            "as they are",
+            *(count, controls[first][0], "-".join(first)),
+        )
+        manifest.counts["hypotheses with control characters"] = count
     return manifest
 
 
-def result_store(state: str | Path | None, judge: object) -> ResultStore:
-    """The store of what some judge, JSON-like, finds of each direction; nothing is kept if ``state`` is None."""
-    return ResultStore(None if state is None else Path(state) / f"{fingerprint(judge)}.jsonl")
+def result_store(
+    state: str | Path | None, judge: object, *, shared: str | Path | None = None, pairs: Iterable[Pair] = ()
+) -> ResultStore:
+    """The store of what some judge, JSON-like, finds of each direction; nothing is kept if ``state`` is None.
+
+    Args:
+        shared: a folder of many such states, however deep: what this judge has found there is looked up, too.
+        pairs: the directions that are looked up there.
+    """
+    if state is None:
+        return ResultStore(None)
+    own = Path(state) / f"{fingerprint(judge)}.jsonl"
+    others = [] if shared is None else [path for path in sorted(Path(shared).rglob(own.name)) if path != own]
+    return ResultStore(own, others=others, directions=map("-".join, pairs))
 
 
 def write_scores(rows: Iterable[Mapping[str, Any]], out: str | Path) -> None:
@@ -236,14 +263,17 @@ def read_hypotheses(stretches: Iterable[Stretch], num_sentences: int, *, directi
     return hypotheses  # type: ignore[return-value]
 
 
-def _groups(pairs: Collection[Pair], workers: int) -> list[list[Pair]]:
-    """Directions that share a target, so that its references are prepared once."""
-    by_target: dict[str, list[Pair]] = defaultdict(list)
-    for pair in pairs:
-        by_target[pair[1]].append(pair)
-    # Small enough that every worker gets some, large enough that references are seldom prepared twice.
-    size = max(1, -(-len(pairs) // (4 * workers)))
-    return [group[start : start + size] for group in by_target.values() for start in range(0, len(group), size)]
+def _groups(hypotheses: Hypotheses, workers: int) -> list[list[Pair]]:
+    """Directions that share references, so that these are prepared once; once a share of a worker where they are more.
+
+    The largest come first: all workers end at about the same time.
+    """
+    alike: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+    for pair in hypotheses.stretches:
+        alike[_table_of(hypotheses.folder, *pair)["name"], pair[1]].append(pair)
+    share = max(1, -(-len(hypotheses.stretches) // workers))
+    groups = [group[start : start + share] for group in alike.values() for start in range(0, len(group), share)]
+    return sorted(groups, key=len, reverse=True)
 
 
 class _Judge(NamedTuple):
@@ -256,14 +286,21 @@ class _Judge(NamedTuple):
 
 
 class _Scored(NamedTuple):
-    """The rows of a direction, and those of metrics that are new, with what they were worked out from."""
+    """What was found of a direction.
+
+    Attributes:
+        rows: of all metrics and rates.
+        new: those of metrics that had not been kept, with what they were worked out from.
+        controls: sentences whose hypotheses hold control characters.
+    """
 
     rows: list[dict[str, Any]]
     new: dict[str, tuple[str, dict[str, Any]]]
+    controls: list[int]
 
 
 def _score_group(hypotheses: Hypotheses, judges: Sequence[_Judge], pairs: Sequence[Pair]) -> dict[Pair, _Scored]:
-    """The rows of some directions into one target."""
+    """The rows of some directions into one target, out of one table."""
     scorers: dict[str, dict[str, Scorer]] = {}
     return {pair: _score_direction(hypotheses, judges, pair, scorers) for pair in pairs}
 
@@ -294,8 +331,9 @@ def _score_direction(
             new[judge.name] = basis, row
         rows.append(row)
     for name, value in rates(*segments).items():
-        rows.append({"metric": name, "score": value, "signature": ""})
-    return _Scored([row | {"segments": len(segments.references)} for row in rows], new)
+        rows.append({"metric": name, "score": value, "signature": RATE_SIGNATURES[name]})
+    controls = [number for number, text in enumerate(segments.hypotheses) if _CONTROL.search(text)]
+    return _Scored([row | {"segments": len(segments.references)} for row in rows], new, controls)
 
 
 @cache

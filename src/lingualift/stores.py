@@ -5,7 +5,8 @@ A store is one JSON-lines file. Each line is a record and its CRC::
     {"direction": "en-de", "sentence": 12, "score": 0.8, "crc": "5f3b9a21"}
 
 Whatever kills the writer, only the tail of the file can suffer; it is found by its CRC and cut, and the
-rest stands. One process writes to a store at a time.
+rest stands. Where a disk loses what lies before (a page, when the power fails), what is sound stands as well: corrupt
+lines are skipped, and what they held is missing. One process writes to a store at a time.
 """
 
 import contextlib
@@ -30,6 +31,8 @@ _ABSENT = -1
 # Lock errors of file systems that know no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
+logger = logging.getLogger(__name__)
+
 Record = dict[str, Any]
 
 
@@ -43,8 +46,11 @@ class RecordStore:
         columns: names of the values beside ``direction`` and ``sentence``.
         until: read no more than this many bytes, an :attr:`end`, and write none: another process may be at the rest.
 
+    Attributes:
+        num_corrupt: lines between sound ones that are skipped.
+
     Raises:
-        InputError: a line in the middle of the file is corrupt.
+        InputError: a record is one of another store.
     """
 
     def __init__(self, path: str | Path, columns: Sequence[str], *, until: int | None = None) -> None:
@@ -62,11 +68,9 @@ class RecordStore:
 
     def __iter__(self) -> Iterator[Record]:
         """All records in the order they came, one at a time."""
-        if self._end == 0:
-            return
-        with self.path.open("rb") as file:
-            while file.tell() < self._end:
-                yield _record(file.readline())
+        if self._end > 0:
+            with self.path.open("rb") as file:
+                yield from _sound_records(file, until=self._end)
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +80,7 @@ class RecordStore:
 
     @property
     def end(self) -> int:
-        """Bytes of the sound part of the file."""
+        """Bytes of the file up to its last sound record."""
         return self._end
 
     @property
@@ -146,34 +150,37 @@ class RecordStore:
             self._count += 1
 
     def _scan(self) -> None:
-        """Find where every record starts and where the sound part of the file ends."""
+        """Find where every record starts and where the last one ends."""
         self._offsets: dict[str, array[int]] = {}
-        self._count = self._end = self._size = 0
+        self._count = self._end = self._size = self.num_corrupt = 0
         if not self.path.exists():
             return
-        broken: int | None = None
+        broken: list[int] = []
+        names = {"direction", "sentence", *self.columns}
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if self._size == self._until:
                     break
-                self._size += len(line)
-                sound = _is_sound(line)
-                if broken is None and sound:
-                    record = _record(line)
-                    self._note(record["direction"], record["sentence"], self._end)
-                    self._end = self._size
-                elif broken is None:
-                    broken = number
-                elif sound:
-                    raise InputError(self.path, "corrupt record in the middle of the store", line=broken)
-        if broken is not None:
-            lost = self._size - self._end
-            logging.getLogger(__name__).warning(
-                "%s:%d: the last %d bytes are not whole, made again", self.path, broken, lost
+                start, self._size = self._size, self._size + len(line)
+                if not _is_sound(line):
+                    broken.append(number)
+                    continue
+                record = _record(line)
+                if record.keys() != names:
+                    raise InputError(self.path, f"a record of another store: {', '.join(record)}", line=number)
+                self._note(record["direction"], record["sentence"], start)
+                self._end, self.num_corrupt = self._size, len(broken)
+        if self.num_corrupt:
+            logger.warning(
+                "%s: %d corrupt lines are skipped, the first is line %d: what they held is made again where it is needed",
+                *(self.path, self.num_corrupt, broken[0]),
             )
+        if len(broken) > self.num_corrupt:
+            first, lost = broken[self.num_corrupt], self._size - self._end
+            logger.warning("%s:%d: the last %d bytes are not whole, made again", self.path, first, lost)
 
     def _open(self) -> IO[bytes]:
-        """The file at the end of its sound part, locked against other writers."""
+        """The file at the end of its last sound record, locked against other writers."""
         if self._file is not None:
             return self._file
         if self._until is not None:
@@ -205,11 +212,13 @@ class TranslationStore(RecordStore):
         until: as of ``RecordStore``.
 
     Raises:
-        InputError: a line in the middle of the file is corrupt.
+        InputError: a record is one of another store, or of another direction.
     """
 
     def __init__(self, path: str | Path, direction: str, *, until: int | None = None) -> None:
         super().__init__(path, ("plan", "source", "hypothesis"), until=until)
+        if strangers := set(self.directions) - {direction}:
+            raise InputError(path, f"a store of {direction}, but it has records of {', '.join(sorted(strangers))}")
         self._direction = direction
         self._found: dict[str, str] = {}
         self._plans: dict[str, set[str]] = {}
@@ -249,9 +258,11 @@ class TranslationStore(RecordStore):
         """
         self._open()
         new = {fingerprint(text): hypothesis for text, hypothesis in translations}
+        # Behind the highest number: where lines are corrupt there are fewer records than that.
+        start = len(self._offsets.get(self._direction, ()))
         records = [
             {"direction": self._direction, "sentence": number, "plan": plan, "source": key, "hypothesis": new[key]}
-            for number, key in enumerate((key for key in new if key not in self._found), start=len(self))
+            for number, key in enumerate((key for key in new if key not in self._found), start=start)
         ]
         self.append(records)
         for record in records:
@@ -270,15 +281,24 @@ class ResultStore:
 
     Args:
         path: the file; nothing outlives the process if None.
+        others: files of other stores of the same results, which are looked up, too, as they are now, and left as they
+            are, whoever may be writing to them.
+        directions: those that are looked up in the others.
 
     Raises:
-        InputError: a line in the middle of the file is corrupt.
+        InputError: a record is one of another store.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, others: Iterable[Path] = (), directions: Iterable[str] = ()) -> None:
         self._store = None if path is None else RecordStore(path, ("basis", "result"))
         # A later result of a direction has a higher number.
         self._last = {record["direction"]: record for record in self._store or ()}
+        wanted = frozenset(directions)
+        self._others: dict[tuple[str, str], Any] = {}
+        for record in (record for other in others for record in _read_records(other)):
+            direction, basis = record["direction"], record["basis"]
+            if direction in wanted and self.get(direction, basis) is None:
+                self._others[direction, basis] = record["result"]
 
     def __enter__(self) -> Self:
         return self
@@ -287,14 +307,16 @@ class ResultStore:
         if self._store is None:
             return
         self._store.close()
-        if kind is None and len(self._store) > len(self._last):
+        if kind is None and (len(self._store) > len(self._last) or self._store.num_corrupt):
             with atomic_path(self._store.path) as part, RecordStore(part, self._store.columns) as tidy:
                 tidy.append(record | {"sentence": 0} for record in self._last.values())
 
     def get(self, direction: str, basis: str) -> Any:
         """The result of a direction on a basis, JSON-like; None where there is none."""
         record = self._last.get(direction)
-        return record["result"] if record is not None and record["basis"] == basis else None
+        if record is not None and record["basis"] == basis:
+            return record["result"]
+        return self._others.get((direction, basis))
 
     def add(self, results: Iterable[tuple[str, str, Any]]) -> None:
         """Keep some results, each with its direction and basis."""
@@ -326,9 +348,30 @@ def _record(line: bytes) -> Record:
     return record
 
 
+def _sound_records(file: IO[bytes], *, until: int | None = None) -> Iterator[Record]:
+    """The records of a file, up to a byte of it, without those that are corrupt."""
+    position = 0
+    for line in file:
+        position += len(line)
+        if until is not None and position > until:
+            return
+        if _is_sound(line):
+            yield _record(line)
+
+
+def _read_records(path: Path) -> Iterator[Record]:
+    """The records of another's file, which may be half written, or be gone before its end is read."""
+    try:
+        with path.open("rb") as file:
+            yield from _sound_records(file)
+    except OSError as error:
+        logger.warning("%s cannot be looked up: %s", path, error)
+
+
 def _is_sound(line: bytes) -> bool:
     found = _CRC.search(line, max(0, len(line) - _TAIL))
-    return found is not None and int(found[1], 16) == zlib.crc32(line[:-_TAIL])
+    # The checksum of nothing is 0, but nothing is no record.
+    return found is not None and found.start() > 0 and int(found[1], 16) == zlib.crc32(line[:-_TAIL])
 
 
 def _lock(file: IO[bytes], path: Path) -> None:

@@ -145,6 +145,31 @@ def test_script_is_short_and_used(path: Path) -> None:
     assert any(f"/{path.name}" in body for body in rules().values())
 
 
+# These hold the folder of their checkpoints, or the stores of their translations.
+WITH_LOCKS_OF_THEIR_OWN = {
+    "train_model",
+    "translate_legs",
+    "translate_shard",
+    "translate_supplement",
+    "translate_through_pivot",
+}
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_no_script_works_where_another_does(path: Path) -> None:
+    """A Snakemake that was killed leaves its jobs running, and the next one sends them again."""
+    _, job = path.read_text().split('\nif "snakemake" in globals():\n')
+    opening = "with running(snakemake):"
+    if path.stem in WITH_LOCKS_OF_THEIR_OWN:
+        opening = "with job_logging(snakemake.log[0]):"
+    elif path.stem == "fetch_public_set":
+        # Its output lies in the folder that it fills, which has to be new.
+        opening = "with running(snakemake, at=Path(snakemake.output.manifest).parent):"
+    assert job.startswith(f"    {opening}\n")
+    # All of it is done in there.
+    assert not [line for line in job.splitlines()[1:] if line and not line.startswith("        ")]
+
+
 # The tiny run
 
 

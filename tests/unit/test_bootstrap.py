@@ -270,6 +270,34 @@ def test_a_killed_run_goes_on(files, tmp_path, monkeypatch):
     assert len(seen) == 2
 
 
+def test_what_another_benchmark_has_compared_is_not_compared_again(files, tmp_path, monkeypatch):
+    folder, hypotheses = files
+    shared, plain, seen = tmp_path / "state", bootstrap.resample, []
+    monkeypatch.setattr(bootstrap, "resample", lambda *given, **more: seen.append(1) or plain(*given, **more))
+    options = {
+        "benchmark_folder": folder,
+        "metrics": {"bleu": Metric(name="bleu")},
+        "samples": 20,
+        "pairs": [("worse", "base")],
+    }
+
+    def compare_in(name: str, **more) -> bytes:
+        seen.clear()
+        compare_systems(hypotheses, benchmark="B", out=tmp_path / f"{name}.csv", **options | more)
+        return (tmp_path / f"{name}.csv").read_bytes()
+
+    fresh = compare_in("fresh")
+    assert compare_in("first", state=shared / "first" / "0", shared=shared) == fresh and len(seen) == 4
+    before = [path.read_bytes() for path in shared.rglob("*.jsonl")]
+    assert compare_in("second", state=shared / "second", shared=shared) == fresh and seen == []
+    assert [path.read_bytes() for path in shared.rglob("*.jsonl")] == before
+    # Not by others: another number of resamples makes other rows, another pair as well.
+    compare_in("third", state=shared / "third", shared=shared, samples=21)
+    assert len(seen) == 4
+    compare_in("fourth", state=shared / "fourth", shared=shared, pairs=[("base", "worse")])
+    assert len(seen) == 4
+
+
 @pytest.mark.parametrize("changed", [None, "the stage", "sacrebleu"])
 def test_another_version_shares_no_comparisons(files, tmp_path, monkeypatch, changed):
     folder, hypotheses = files

@@ -15,9 +15,16 @@ import pytest
 from lingualift import detection
 from lingualift.arrow_tables import TableWriter
 from lingualift.configuration.evaluation import OFF_TARGET
-from lingualift.detection import FastText, LangDetect, check_languages, off_target, score_off_target
+from lingualift.detection import (
+    FastText,
+    LangDetect,
+    check_languages,
+    off_target,
+    score_off_target,
+    share_in_scripts,
+)
 from lingualift.errors import LingualiftError
-from lingualift.languages import Language, load_languages
+from lingualift.languages import Language, load_languages, told
 from lingualift.scoring import COLUMNS
 
 LANGUAGES = load_languages(Path(__file__).parents[2] / "config" / "languages.tsv")
@@ -185,6 +192,35 @@ def test_a_killed_run_goes_on(scored, tmp_path):
         score_off_target([hypotheses], rates=once, out=tmp_path / "again.csv", version=3, **options)
 
 
+def test_what_another_benchmark_has_looked_at_is_not_looked_at_again(scored, tmp_path):
+    folder, hypotheses = scored
+    looked_at = []
+
+    class Seen(Words):
+        def detect(self, sentences):
+            looked_at.extend(sentence for sentence in sentences if sentence not in REFERENCES)
+            return super().detect(sentences)
+
+    options = {"benchmark_folder": folder, "languages": LANGUAGES, "system": "S", "benchmark": "B"}
+    options |= {"rates": {name: (name, Seen()) for name in OFF_TARGET}}
+
+    def score(name: str, **more) -> bytes:
+        looked_at.clear()
+        score_off_target([hypotheses], out=tmp_path / f"{name}.csv", **options, **more)
+        return (tmp_path / f"{name}.csv").read_bytes()
+
+    shared = tmp_path / "state"
+    fresh = score("fresh")
+    assert score("first", state=shared / "first", shared=shared) == fresh and len(looked_at) == 5
+    before = [path.read_bytes() for path in shared.rglob("*.jsonl")]
+    assert score("second", state=shared / "second" / "0", shared=shared) == fresh and looked_at == []
+    assert [path.read_bytes() for path in shared.rglob("*.jsonl")] == before
+    # A direction more is all that is new.
+    hypotheses.write_text(hypotheses.read_text().replace("am-en", "en-am"))
+    score("third", state=shared / "second" / "1", shared=shared)
+    assert looked_at == [ENGLISH, GERMAN]
+
+
 def test_a_kill_behind_the_counts_loses_none(scored, tmp_path, monkeypatch):
     """While the references are looked at, when the scores are written already."""
     folder, hypotheses = scored
@@ -209,17 +245,53 @@ def test_a_kill_behind_the_counts_loses_none(scored, tmp_path, monkeypatch):
 
 
 def test_references_of_another_language_are_counted_and_told(scored, tmp_path, caplog):
-    """langdetect takes `de 0` for anything but German; what it does not know it says nothing of."""
+    """langdetect takes `de 0` for anything but German; what it does not know it says nothing of, but the script does."""
     folder, hypotheses = scored
     hypotheses.write_text(hypotheses.read_text().replace("am-en", "de-am"))
+    latin = "references in Amharic: 0 % of the first 4 are in its script (Ethi): are they in another language?"
     options = {"benchmark_folder": folder, "languages": LANGUAGES, "system": "S", "benchmark": "B"}
     for detector, rate in ((Words(), 100), (LangDetect(0), 0)):
         caplog.clear()
         rates = {name: (name, detector) for name in OFF_TARGET}
         manifest = score_off_target([hypotheses], rates=rates, out=tmp_path / "scores.csv", **options)
         assert manifest.details["references_in_their_language"] == {"de": rate}
-        told = "references in German: 0 % of the first 4 are taken for it: are they in another language?"
-        assert [record.getMessage() for record in caplog.records] == ([told] if rate == 0 else [])
+        german = "references in German: 0 % of the first 4 are taken for it: are they in another language?"
+        assert {record.getMessage() for record in caplog.records} == ({german, latin} if rate == 0 else {latin})
+        assert manifest.details["references_in_their_script"] == {"am": 0, "de": 100}
+
+
+def test_of_languages_whose_scripts_are_not_told_nothing_is_said_of_them(scored, tmp_path, caplog):
+    folder, hypotheses = scored
+    hypotheses.write_text(hypotheses.read_text().replace("am-en", "de-am"))
+    languages = told({code: {"name": code, "codes": {}} for code in ("en", "de", "am")})
+    rates = {name: (name, Words()) for name in OFF_TARGET}
+    options = {"benchmark_folder": folder, "languages": languages, "system": "S", "benchmark": "B", "rates": rates}
+    manifest = score_off_target([hypotheses], out=tmp_path / "scores.csv", **options)
+    assert manifest.details["references_in_their_script"] == {} and not caplog.records
+
+
+def test_texts_in_a_script_by_hand():
+    """A text counts where at least half of its letters do; one without letters is in any script."""
+    texts = ["Der Hund", "NASA и ООН", "Собака", "1990!", "犬 in Latin letters", "ﷺ 12"]
+    assert share_in_scripts(texts, ["Latn"]) == pytest.approx(100 * 4 / 6)
+    assert share_in_scripts(texts, ["Cyrl", "Arab"]) == pytest.approx(100 * 4 / 6)
+    dogs = ["狗在跑", "犬が走る", "개가 달린다", "犬はとても速く走る"]
+    shares = {script: share_in_scripts(dogs, [script]) for script in ("Hans", "Hant", "Jpan", "Kore")}
+    assert shares == {"Hans": 50, "Hant": 50, "Jpan": 75, "Kore": 75}
+
+
+def test_every_language_of_flores_is_in_its_script(shared_data):
+    """No warning of what is right; and of what is wrong one, where two languages share no script."""
+    folder = shared_data / "flores101" / "devtest"
+    lines = {
+        code: (folder / f"{language.codes['flores101']}.devtest").read_text("utf-8").split("\n")[:100]
+        for code, language in LANGUAGES.items()
+        if "flores101" in language.codes
+    }
+    assert len(lines) == 102
+    assert {code for code in lines if share_in_scripts(lines[code], LANGUAGES[code].scripts) < 90} == set()
+    for code, other in (("am", "en"), ("de", "ru"), ("zhtrad", "fr"), ("ur", "hi"), ("en", "ja"), ("ja", "en")):
+        assert share_in_scripts(lines[other], LANGUAGES[code].scripts) < 20
 
 
 def benchmark(folder: Path, **tables: dict[str, list[str | None]]) -> list[dict[str, Any]]:
@@ -247,8 +319,22 @@ def test_texts_of_another_language_are_told_when_a_benchmark_is_imported(flores,
     found = check_languages(tmp_path, tables, LABELS)
     # Of fr and am nothing was asked; what langdetect says of Traditional Chinese is not to be trusted.
     assert found == {"in_their_language": {"de": 0, "en": 100, "zh": pytest.approx(100, abs=15)}}
-    told = "de of 'swapped': langdetect takes 0 % of the first lines for it: are they in another language?"
-    assert [record.getMessage() for record in caplog.records] == [told]
+    warning = "de of 'swapped': 0 % of the first 100 are taken for it: are they in another language?"
+    assert [record.getMessage() for record in caplog.records] == [warning]
+
+
+def test_texts_in_another_script_are_told_when_a_benchmark_is_imported(flores, tmp_path, caplog):
+    """Of languages, too, that langdetect does not know, and of Traditional Chinese."""
+    columns = {"am": flores["en"], "zhtrad": flores["zhtrad"], "en": flores["en"], "fr": flores["zh"]}
+    scripts = {code: LANGUAGES[code].scripts for code in columns}
+    found = check_languages(tmp_path, benchmark(tmp_path, all=columns), LABELS, scripts=scripts)
+    assert found["in_their_language"] == {"en": 100}
+    shares = found["in_their_script"]
+    assert (shares["am"], shares["en"], shares["zhtrad"]) == (0, 100, 100) and shares["fr"] < 10
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{code} of 'all': {shares[code]:.0f} % of the first 100 are in its script ({script}): are they in another language?"
+        for code, script in (("am", "Ethi"), ("fr", "Latn"))
+    ]
 
 
 def test_more_lines_are_looked_at_where_the_first_leave_a_doubt(flores, tmp_path, monkeypatch, caplog):

@@ -143,8 +143,18 @@ def test_each_job_is_told_of_its_own_metrics():
     }
     assert list(detected["languages"]) == ["en", "de", "fr", "am", "zu"]
     # What a detector calls a language by, and nothing else of it: langdetect does not know Amharic.
-    assert detected["languages"]["de"] == {"name": "German", "iso639_3": "deu", "codes": {"langdetect": "de"}}
-    assert detected["languages"]["am"] == {"name": "Amharic", "iso639_3": "amh", "codes": {}}
+    assert detected["languages"]["de"] == {
+        "name": "German",
+        "iso639_3": "deu",
+        "scripts": ("Latn",),
+        "codes": {"langdetect": "de"},
+    }
+    assert detected["languages"]["am"] == {
+        "name": "Amharic",
+        "iso639_3": "amh",
+        "scripts": ("Ethi",),
+        "codes": {},
+    }
     comet = it.comet_settings("comet", "Base", "other")
     # How many GPUs there are changes nothing about the scores.
     assert comet["comet"] == {

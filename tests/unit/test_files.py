@@ -5,10 +5,11 @@ import gzip
 import json
 import lzma
 import os
-import signal
+import re
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 import zstandard
@@ -25,6 +26,7 @@ from lingualift.files import (
     open_bytes,
     read_bytes,
     read_json,
+    sweep,
     write_csv,
     write_json,
 )
@@ -37,6 +39,10 @@ PACK = {
     ".zst": zstandard.ZstdCompressor().compress,
 }
 TEXT = "".join(f"line {number} of a text that does not repeat {number**3}\n" for number in range(20_000)).encode()
+
+
+# Of no process that is seen from here.
+ELSEWHERE = "0123456789ab-1-1-0"
 
 
 def beside(path):
@@ -154,28 +160,161 @@ def test_nothing_made_is_an_error(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
-def test_killed_in_the_middle(tmp_path):
-    """kill -9 while a file is written: the old one is there, and the next writer clears what was left."""
+WRITER = """
+    import sys, time
+    from pathlib import Path
+    from lingualift.files import atomic_path
+    with atomic_path(sys.argv[1]) as part:
+        target = part
+        if sys.argv[2] == "folder":
+            part.mkdir()
+            target = part / "a"
+        target.write_text("half")
+        print(part, flush=True)
+        sys.stdin.read()
+        target.write_text("whole")
+"""
+
+
+def writer(path, kind="file"):
+    """A process that writes, until its input ends; and where it writes."""
+    command = [sys.executable, "-c", textwrap.dedent(WRITER), str(path), kind]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return process, process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_killed_in_the_middle(tmp_path, kind):
+    """kill -9 while it is written: the old one is there, and each next writer clears what the one before has left."""
     path = tmp_path / "made"
-    path.write_text("old")
-    script = """
-        import sys, time
-        from lingualift.files import atomic_path
-        with atomic_path(sys.argv[1]) as part:
-            part.write_text("half")
-            print("writing", flush=True)
-            time.sleep(60)
-    """
-    writer = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script), str(path)], stdout=subprocess.PIPE)
-    assert writer.stdout.readline() == b"writing\n"
-    os.kill(writer.pid, signal.SIGKILL)
-    writer.wait()
-    assert path.read_text() == "old"
-    assert beside(path) == [".made.part", "made"]
     with atomic_path(path) as part:
-        part.write_text("new")
-    assert path.read_text() == "new"
+        (part if kind == "file" else part / "a").parent.mkdir(exist_ok=True)
+        (part if kind == "file" else part / "a").write_text("old")
+    for _ in range(3):
+        process, part = writer(path, kind)
+        process.kill()
+        process.wait()
+        assert (path if kind == "file" else path / "a").read_text() == "old"
+        assert beside(path) == [os.path.basename(part), "made"]
+    process, _ = writer(path, kind)
+    process.communicate("")
+    assert (path if kind == "file" else path / "a").read_text() == "whole"
     assert beside(path) == ["made"]
+
+
+def test_two_that_write_the_same_file_do_not_share_it(tmp_path):
+    path = tmp_path / "made"
+    first, second = atomic_path(path), atomic_path(path)
+    with first.__enter__().open("wb") as one:
+        one.write(b"A" * 1000)
+        with second.__enter__().open("wb") as other:
+            other.write(b"B" * 10)
+            one.write(b"A" * 1000)
+            one.close()
+            first.__exit__(None, None, None)
+            assert path.read_bytes() == b"A" * 2000
+            other.write(b"B" * 10)
+    second.__exit__(None, None, None)
+    assert path.read_bytes() == b"B" * 20
+    assert beside(path) == ["made"]
+
+
+def test_two_that_write_the_same_folder_do_not_share_it(tmp_path):
+    path = tmp_path / "made"
+    first, second = atomic_path(path), atomic_path(path)
+    for part, name in ((one := first.__enter__(), "1"), (other := second.__enter__(), "half")):
+        part.mkdir()
+        (part / name).touch()
+    first.__exit__(None, None, None)
+    assert [file.name for file in path.iterdir()] == ["1"]
+    (other / "rest").touch()
+    second.__exit__(None, None, None)
+    assert beside(path / "half") == ["half", "rest"]
+    assert beside(path) == ["made"]
+    assert one != other
+
+
+def test_a_folder_that_comes_in_between_steps_aside_too(tmp_path, monkeypatch):
+    """Another process ends between the two renames of this one."""
+    path = tmp_path / "made"
+    path.mkdir()
+    (path / "old").touch()
+    rename, others = type(path).rename, [tmp_path / "theirs"]
+    others[0].mkdir()
+    (others[0] / "theirs").touch()
+
+    def overtaken(self, target):
+        if self.name.endswith(".part") and others:
+            rename(others.pop(), path)
+        return rename(self, target)
+
+    monkeypatch.setattr(type(path), "rename", overtaken)
+    with atomic_path(path) as part:
+        part.mkdir()
+        (part / "ours").touch()
+    assert not others
+    assert beside(path / "ours") == ["ours"]
+    assert beside(path) == ["made"]
+
+
+def test_what_a_process_that_lives_is_writing_stays(tmp_path):
+    path = tmp_path / "made"
+    process, part = writer(path)
+    sweep(tmp_path, held={"made"})
+    assert beside(path) == [os.path.basename(part)]
+    with atomic_path(path) as own:
+        own.write_text("ours")
+    process.communicate("")
+    assert process.returncode == 0
+    assert path.read_text() == "whole"
+    assert beside(path) == ["made"]
+
+
+def test_what_was_written_elsewhere_stays_for_a_week(tmp_path):
+    """Whether that process is alive is not seen from here, but where none can be."""
+    names = {age: f".{age}.{ELSEWHERE}.part" for age in ("new", "old", "touched")}
+    for name in names.values():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text("half")
+    week_ago = (time.time() - 8 * 86_400,) * 2
+    for path in (names["old"], f"{names['old']}/a", names["touched"]):
+        os.utime(tmp_path / path, week_ago)
+    kept = {".new.part", f"new.{ELSEWHERE}.part", f".new.{ELSEWHERE}"}
+    for name in kept:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, week_ago)
+    with atomic_path(tmp_path / "made") as part:
+        part.touch()
+    assert set(beside(tmp_path / "made")) == {"made", names["new"], names["touched"], *kept}
+    sweep(tmp_path, held={"new"})
+    assert set(beside(tmp_path / "made")) == {"made", names["touched"], *kept}
+
+
+def test_what_cannot_be_swept_is_no_error(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / f".{name}.{ELSEWHERE}.former").touch()
+    unlink = type(tmp_path).unlink
+
+    def refuse(self, **options):
+        if self.name.startswith(".one"):
+            raise PermissionError
+        return unlink(self, **options)
+
+    monkeypatch.setattr(type(tmp_path), "unlink", refuse)
+    sweep(tmp_path, held={"one", "two"})
+    assert beside(tmp_path / "made") == [f".one.{ELSEWHERE}.former"]
+    sweep(tmp_path / "none")
+
+
+def test_a_folder_is_looked_through_once(tmp_path, monkeypatch):
+    """In a loop over its files that would take the square of their number."""
+    looked, scan = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: looked.append(folder) or scan(folder))
+    for number in range(3):
+        with atomic_path(tmp_path / str(number)) as part:
+            assert re.fullmatch(rf"\.{number}\.[0-9a-f]{{12}}-{os.getpid()}-\d+-\d+\.part", part.name)
+            part.touch()
+    assert looked == [tmp_path]
 
 
 def test_checksum_is_sha256(tmp_path):

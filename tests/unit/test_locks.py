@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -80,6 +81,27 @@ def test_an_owner_that_was_killed_holds_nothing(tmp_path: Path) -> None:
         assert not waited
 
 
+def test_an_owner_that_was_killed_holds_nothing_where_no_parent_looks_after_it(tmp_path: Path) -> None:
+    """Its number stays until a parent asks: for ever, in a container whose first process does not."""
+    holder = _holder(tmp_path / "state", 60)
+    holder.kill()
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+    with folder_lock(tmp_path / "state", patience=0):
+        assert _owner(tmp_path / "state") == os.getpid()
+    holder.wait()
+
+
+def test_an_owner_that_was_waited_for_and_died_has_finished_nothing(tmp_path: Path) -> None:
+    holder = _holder(tmp_path / "state", 60)
+    ending = threading.Timer(0.3, holder.kill)
+    ending.start()
+    with folder_lock(tmp_path / "state", patience=60) as waited:
+        assert holder.poll() is None or holder.returncode == -signal.SIGKILL
+        assert not waited
+    holder.wait()
+    ending.join()
+
+
 @pytest.mark.parametrize("off", [0.0, 500.0])
 def test_a_process_of_the_same_number_is_not_the_owner(tmp_path: Path, off: float) -> None:
     """The process that has the number now began at another time than the owner."""
@@ -110,7 +132,7 @@ def test_an_owner_in_another_container_is_not_dead_for_want_of_its_process(tmp_p
     with folder_lock(tmp_path / "state", patience=0, stale=50):
         pass
     # Among the same processes there is no need to wait for those.
-    monkeypatch.setattr(locks, "_processes", lambda: "boot pid:[2]")
+    monkeypatch.setattr(locks, "processes", lambda: "boot pid:[2]")
     _write(tmp_path / "state", age=100, host=socket.gethostname(), processes="boot pid:[2]", pid=2**22 + 1)
     with folder_lock(tmp_path / "state", patience=0, stale=200) as waited:
         assert not waited
@@ -121,9 +143,11 @@ def test_the_patience_may_depend_on_the_owner_and_its_job(tmp_path: Path, monkey
     asked = []
     other = folder_lock(tmp_path / "state", patience=lambda owner: asked.append(owner) or 0.05)
     said = r"by job 17, process \d+ on .*end it, `scancel 17`"
-    with folder_lock(tmp_path / "state"), pytest.raises(HeldError, match=said) as caught:
+    held = folder_lock(tmp_path / "state", note={"work": "theirs"})
+    with held, pytest.raises(HeldError, match=said) as caught:
         other.__enter__()
     assert [owner["job"] for owner in asked] == ["17"]
+    assert [owner["work"] for owner in asked] == ["theirs"]
     assert caught.value.owner == asked[0]
 
 

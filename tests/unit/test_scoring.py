@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import multiprocessing
 import os
 import random
 import subprocess
@@ -15,11 +16,11 @@ import sacrebleu
 from sacrebleu.metrics import BLEU
 
 from lingualift import metrics, scoring
-from lingualift.configuration.evaluation import Metric
+from lingualift.configuration.evaluation import RATES, Metric
 from lingualift.errors import InputError, LingualiftError
 from lingualift.files import checksum
 from lingualift.languages import load_languages
-from lingualift.metrics import Scorer, _bleu_tokenizer, check_metrics, rates, score_segments
+from lingualift.metrics import RATE_SIGNATURES, Scorer, _bleu_tokenizer, check_metrics, rates, score_segments
 from lingualift.scoring import COLUMNS, benchmark_sentences, read_hypotheses, score_hypotheses, write_scores
 
 NTREX = {
@@ -168,7 +169,8 @@ def test_scores_of_a_system(texts, flores_model, tmp_path, workers):
             assert (float(row["score"]), row["signature"], row["segments"]) == (score, signature, str(NUM_LINES))
     assert float(rows["de", "sw", "copy_rate"]["score"]) == 100
     assert float(rows["en", "de", "empty_rate"]["score"]) == pytest.approx(100 / NUM_LINES)
-    assert rows["en", "de", "length_ratio"]["signature"] == ""
+    assert {name: rows["en", "de", name]["signature"] for name in RATES} == RATE_SIGNATURES
+    assert all(signature.startswith("rates:1|") for signature in RATE_SIGNATURES.values())
     assert tuple(rows["en", "de", "chrf"]) == COLUMNS
 
 
@@ -240,6 +242,102 @@ def test_what_is_new_alone_is_scored(texts, tmp_path, monkeypatch):
     # Other references.
     other = benchmark(tmp_path / "other", {"multiway": {**texts, "sw": texts["sw"][::-1]}})
     assert score(folder=other) == [made["en-sw"][3]] * 2
+
+
+def test_what_another_benchmark_or_part_has_scored_is_not_scored_again(texts, tmp_path, monkeypatch):
+    """Two benchmarks over the same data, one of them in other parts: each writes to its own state alone."""
+    few = {code: lines[:20] for code, lines in texts.items()}
+    folder = benchmark(tmp_path / "data", {"multiway": few})
+    made = {pair: perturbed(few[pair[-2:]], seed) for seed, pair in enumerate(("en-de", "en-zh", "de-zh", "sw-en"))}
+    metrics, shared = {"chrf": METRICS["chrf"]}, tmp_path / "state" / "S"
+    scored = []
+    plain = Scorer.score
+    monkeypatch.setattr(Scorer, "score", lambda self, lines: scored.append(lines) or plain(self, lines))
+
+    def score(part: str, directions: list[str]) -> list[list[str]]:
+        """What was scored; the rows are those of a run that knows nothing of others."""
+        scored.clear()
+        file = hypotheses_file(tmp_path / "hypotheses.jsonl", {name: made[name] for name in directions})
+        arguments = {"benchmark_folder": folder, "metrics": metrics, "system": "S", "benchmark": part.split("/")[0]}
+        state = {"state": shared / part, "shared": shared}
+        score_hypotheses([file], out=tmp_path / "out.csv", **state, **arguments)
+        found = scored.copy()
+        score_hypotheses([file], out=tmp_path / "fresh.csv", **arguments)
+        assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
+        return found
+
+    assert score("from-en", ["en-de", "en-zh"]) == [made["en-de"], made["en-zh"]]
+    assert score("into-zh", ["en-zh", "de-zh"]) == [made["de-zh"]]
+    # All directions in two parts; the state of one benchmark is being written to, with half a line at its end.
+    (path,) = (shared / "from-en").iterdir()
+    path.write_bytes(path.read_bytes() + b'{"direction": "sw-en')
+    before = {path: path.read_bytes() for path in shared.rglob("*.jsonl")}
+    assert score("all/0", ["en-de", "de-zh"]) == []
+    assert score("all/1", ["en-zh", "sw-en"]) == [made["sw-en"]]
+    assert {path: path.read_bytes() for path in before} == before
+    # As one: what its parts have found is found.
+    assert score("all", list(made)) == []
+    assert len([path for path in shared.rglob("*.jsonl") if path not in before]) == 1
+    # Other hypotheses of the same direction are no matter of the others.
+    made["en-de"] = perturbed(few["de"], 9)
+    assert score("all", list(made)) == [made["en-de"]]
+    assert score("into-zh", ["en-de", "en-zh"]) == []
+
+
+def test_references_are_prepared_once(tmp_path, monkeypatch):
+    """Seven languages around English: half of the directions have one target, which is no reason to prepare it twice."""
+    columns = {code: [f"{code} {number} {number * number}" for number in range(5)] for code in ("en", *"abcdefg")}
+    folder = benchmark(tmp_path / "benchmark", {"multiway": columns})
+    pairs = [(source, "en") for source in columns if source != "en"] + [
+        ("en", code) for code in columns if code != "en"
+    ]
+    file = hypotheses_file(tmp_path / "hypotheses.jsonl", {"-".join(pair): columns[pair[1]] for pair in pairs})
+    # Workers are other processes.
+    count = multiprocessing.get_context("fork").Value("i", 0)
+    plain = Scorer.__init__
+
+    def counted(*given) -> None:
+        with count.get_lock():
+            count.value += 1
+        plain(*given)
+
+    monkeypatch.setattr(Scorer, "__init__", counted)
+    prepared = {}
+    for workers in (1, 2, 4):
+        count.value = 0
+        score_hypotheses(
+            [file],
+            benchmark_folder=folder,
+            metrics={"chrf": METRICS["chrf"]},
+            out=tmp_path / f"{workers}.csv",
+            system="S",
+            benchmark="B",
+            workers=workers,
+        )
+        prepared[workers] = count.value
+    # Of fourteen directions, four workers have four at most each: English is prepared by two of them.
+    assert prepared == {1: 8, 2: 8, 4: 9}
+    assert len({(tmp_path / f"{workers}.csv").read_bytes() for workers in prepared}) == 1
+
+
+def test_two_tables_that_share_a_target_are_prepared_once_each(tmp_path, monkeypatch):
+    tables = {name: {code: [f"{name} {code}"] * 3 for code in codes} for name, codes in (("x", "eac"), ("y", "ebd"))}
+    folder = benchmark(tmp_path / "benchmark", tables)
+    made = {f"{source}-e": ["x e"] * 3 for source in "abcd"}
+    prepared = []
+    plain = Scorer.__init__
+    monkeypatch.setattr(Scorer, "__init__", lambda *given: prepared.append(given[3][0]) or plain(*given))
+    score_hypotheses(
+        [hypotheses_file(tmp_path / "hypotheses.jsonl", made)],
+        benchmark_folder=folder,
+        metrics={"chrf": METRICS["chrf"]},
+        out=tmp_path / "scores.csv",
+        system="S",
+        benchmark="B",
+    )
+    assert prepared == ["x e", "y e"]
+    rows = rows_of(tmp_path / "scores.csv")
+    assert [float(rows[source, "e", "chrf"]["score"]) == 100 for source in "abcd"] == [True, False, True, False]
 
 
 def _break_off(monkeypatch, run) -> None:

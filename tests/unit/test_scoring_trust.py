@@ -159,15 +159,46 @@ def test_a_line_that_is_missing_is_named(run, tmp_path):
     assert not (tmp_path / "scores.csv").exists()
 
 
-def test_blank_hypotheses_are_counted_and_a_nul_byte_is_text(run, tmp_path):
+def test_blank_hypotheses_are_counted_and_a_nul_byte_is_text(run, tmp_path, caplog):
     folder, made = run
     made = {"a-b": ["", "  ", "\t", *made["a-b"][3:]], "b-a": [f"{text}\x00" for text in made["b-a"]]}
     rows = scored(folder, write(tmp_path / "hypotheses.jsonl", made), tmp_path / "scores.csv")
+    assert "40 hypotheses hold control characters (a NUL byte, say), the first is sentence 0 of b-a" in caplog.text
     found = {(row[2], row[3], row[4]): float(row[5]) for row in rows[1:]}
     # Three, and the one that ``worse`` leaves blank.
     assert found["a", "b", "empty_rate"] == 10
     assert found["b", "a", "empty_rate"] == 0
     assert found["b", "a", "bleu"] > 20 and len(rows) == 1 + 2 * 5
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_control_characters_are_counted_whether_or_not_the_scores_were_kept(run, tmp_path, caplog, workers):
+    folder, made = run
+    texts = made["a-b"]
+    made = {"a-b": [*texts[:5], "a\x00b", "c\x85d", "e\nf\rg", "h\ti\u2028j\xa0k", *texts[9:]], "b-a": made["b-a"]}
+    file, metrics = write(tmp_path / "hypotheses.jsonl", made), {"chrf": Metric(name="chrf")}
+    for _ in range(2):
+        caplog.clear()
+        manifest = score_hypotheses(
+            [file],
+            benchmark_folder=folder,
+            metrics=metrics,
+            out=tmp_path / "scores.csv",
+            system="S",
+            benchmark="B",
+            workers=workers,
+            state=tmp_path / "state",
+        )
+        # Tabs, other spaces and ends of lines beyond ASCII's are text.
+        assert manifest.counts["hypotheses with control characters"] == 3
+        assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+            "3 hypotheses hold control characters (a NUL byte, say), the first is sentence 5 of a-b"
+        ]
+    write(file, {name: ["plain"] * 40 for name in made})
+    manifest = score_hypotheses(
+        [file], benchmark_folder=folder, metrics=metrics, out=tmp_path / "scores.csv", system="S", benchmark="B"
+    )
+    assert dict(manifest.counts) == {"directions": 2, "segments": 80}
 
 
 def test_ten_kills_leave_the_scores_of_an_unbroken_run(run, tmp_path, monkeypatch):

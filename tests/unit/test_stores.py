@@ -9,7 +9,7 @@ import signal
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lingualift.errors import InputError, LingualiftError
@@ -80,6 +80,7 @@ def test_truncation_at_every_byte_of_the_last_record_loses_that_record_alone(tmp
     junk=st.binary(max_size=40),
     cut=st.floats(0, 1),
 )
+@example(texts=["a"], junk=b', "crc": "00000000"}\n', cut=1)
 def test_a_broken_tail_never_reaches_back(tmp_path, texts, junk, cut):
     path = tmp_path / "store.jsonl"
     path.unlink(missing_ok=True)
@@ -96,14 +97,77 @@ def test_a_broken_tail_never_reaches_back(tmp_path, texts, junk, cut):
     assert path.read_bytes() == whole
 
 
-def test_a_corrupt_line_in_the_middle_is_an_error_with_its_place(tmp_path):
+def lose_a_page(path, place: float, size: int = 4096) -> None:
+    """As after a loss of power: a page that never reached the disk."""
+    whole = bytearray(path.read_bytes())
+    start = int(place * len(whole)) // size * size
+    whole[start : start + size] = bytes(len(whole[start : start + size]))
+    path.write_bytes(whole)
+
+
+def test_a_corrupt_line_in_the_middle_loses_its_record_alone(tmp_path, caplog):
     path = tmp_path / "store.jsonl"
-    whole = bytearray(fill(path, [record("en-de", number, "word") for number in range(4)]))
+    records = [record("en-de", number, "word") for number in range(4)]
+    whole = bytearray(fill(path, records))
     start = whole.index(b"\n") + 1
     whole[whole.index(b"word", start)] = ord("W")
     path.write_bytes(whole)
-    with pytest.raises(InputError, match=r"store\.jsonl:2: corrupt"):
-        hypotheses(path)
+    with hypotheses(path) as store:
+        assert list(store) == [records[0], *records[2:]]
+        assert (store.missing("en-de", 4), len(store), store.num_corrupt) == ([1], 3, 1)
+        assert "store.jsonl: 1 corrupt lines are skipped, the first is line 2" in caplog.text
+        assert store.append(records) == 1
+    # Nothing is cut: the line stays, the record comes behind the others.
+    assert path.read_bytes() == bytes(whole) + fill(tmp_path / "other.jsonl", [records[1]])
+    assert list(hypotheses(path)) == [records[0], *records[2:], records[1]]
+
+
+@pytest.mark.parametrize("place", [0, 0.3, 0.6, 1])
+def test_a_page_that_never_reached_the_disk_is_made_again(tmp_path, caplog, place):
+    """Of 200 records in one append, 4 KB are zeros: in the middle, and in the tail as well."""
+    path = tmp_path / "store.jsonl"
+    records = [record("en-de", number, f"{number} " * 20) for number in range(200)]
+    whole = fill(path, records)
+    assert len(whole) > 6 * 4096
+    lose_a_page(path, place)
+    with hypotheses(path) as store:
+        lost = store.missing("en-de", 200)
+        assert 1 < len(lost) < 4096 // 60
+        # All that the page touched, and no other: those that follow each other.
+        assert lost == list(range(lost[0], lost[-1] + 1))
+        assert list(store) == [it for it in records if it["sentence"] not in lost]
+        assert len(caplog.records) == 1
+        assert store.append(records) == len(lost)
+    assert sorted(hypotheses(path), key=lambda it: it["sentence"]) == records
+
+
+def test_corruption_in_the_middle_and_in_the_tail(tmp_path, caplog):
+    path = tmp_path / "store.jsonl"
+    lines = fill(path, [record("en-de", number, "word") for number in range(6)]).splitlines(keepends=True)
+    lines[1], lines[2] = b"\0" * 50 + b"\n", lines[2].replace(b"word", b"Word")
+    path.write_bytes(b"".join(lines[:5]) + lines[5][:-9])
+    with hypotheses(path) as store:
+        assert [it["sentence"] for it in store] == [0, 3, 4]
+        store.append([])
+    assert path.read_bytes() == b"".join(lines[:5])
+    told = [it.getMessage() for it in caplog.records[:2]]
+    assert told[0].startswith(f"{path}: 2 corrupt lines are skipped, the first is line 2")
+    assert told[1] == f"{path}:6: the last {len(lines[5]) - 9} bytes are not whole, made again"
+
+
+def test_a_record_of_another_store_is_a_mistake(tmp_path):
+    """It is sound, so no disk is to blame."""
+    path = tmp_path / "store.jsonl"
+    fill(tmp_path / "other.jsonl", [record("en-de", 0)])
+    with RecordStore(path, ("score",)) as store:
+        store.append([{"direction": "en-de", "sentence": 0, "score": 0.5}])
+    path.write_bytes(path.read_bytes() + (tmp_path / "other.jsonl").read_bytes())
+    with pytest.raises(InputError, match=r"store\.jsonl:2: a record of another store: direction, sentence, hypothesis"):
+        RecordStore(path, ("score",))
+    with TranslationStore(tmp_path / "en-de.jsonl", "en-de") as store:
+        store.add("plan", [("a dog", "ein Hund")])
+    with pytest.raises(InputError, match=r"en-de\.jsonl: a store of en-fr, but it has records of en-de"):
+        TranslationStore(tmp_path / "en-de.jsonl", "en-fr")
 
 
 def test_all_after_the_corruption_corrupt_is_cut(tmp_path):
@@ -193,8 +257,8 @@ def test_what_another_process_writes_meanwhile_is_not_read(tmp_path):
     assert end == len(whole)
     # The beginning of a line, and then its rest and more, as a reader may see them.
     path.write_bytes(whole + b'{"half\n' + whole)
-    with pytest.raises(InputError, match=r"store\.jsonl:4: corrupt"):
-        hypotheses(path)
+    # Whoever reads on takes what is there, the lines with the half one between them.
+    assert len(list(hypotheses(path))) == 2 * 3
     store = RecordStore(path, ("hypothesis",), until=end)
     assert list(store) == [record("en-de", number) for number in range(3)]
     with pytest.raises(ValueError, match="for reading alone"):
@@ -217,6 +281,25 @@ def test_a_plan_that_was_broken_off_is_found_again_whatever_came_in_between(tmp_
     assert store.plan(list("abcd")) == (first, list("abcd"))
     assert store.plan(list("cxa")) == (second, ["c", "x"])
     assert store.plan(list("abcdy"))[1] == ["d", "y"]
+
+
+def test_translations_that_a_disk_has_lost_are_made_again_in_the_same_batches(tmp_path):
+    path = tmp_path / "store.jsonl"
+    texts = [f"{number} dogs" for number in range(200)]
+    with TranslationStore(path, "en-de") as store:
+        plan, _ = store.plan(texts)
+        store.add(plan, [(text, f"{text.upper()} {'x' * 50}") for text in texts])
+        found = store.find(texts)
+    lose_a_page(path, 0.4)
+    with TranslationStore(path, "en-de") as store:
+        lost = [text for text in texts if not store.find([text])]
+        assert 10 < len(lost) < 60
+        # All of the plan, as it was: the sentences share their batches with the same others.
+        assert store.plan(texts) == (plan, texts)
+        assert store.add(plan, found.items()) == len(lost)
+        assert store.find(texts) == found
+    store = TranslationStore(path, "en-de")
+    assert store.find(texts) == found and len(store) == 200
 
 
 def test_a_result_is_found_on_its_own_basis_alone(tmp_path):
@@ -246,6 +329,42 @@ def test_the_last_result_counts_where_nothing_was_tidied(tmp_path):
         store.add([("en-de", "1", 7)])
     assert ResultStore(path).get("en-de", "1") == 7
     assert len(path.read_text().splitlines()) == 1
+
+
+def test_what_others_have_found_is_looked_up_and_left_as_it_is(tmp_path):
+    others = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    for number, path in enumerate(others):
+        with ResultStore(path) as store:
+            store.add([("en-de", f"texts {number}", number), ("en-fr", "texts", "theirs"), ("en-cs", "texts", 5)])
+    # One of them is being written to, and lacks a page; one is gone.
+    others[1].write_bytes(b"\0" * 9 + b"\n" + others[1].read_bytes() + others[0].read_bytes()[:-5])
+    before = [path.read_bytes() for path in others]
+    options = {"others": [*others, tmp_path / "gone.jsonl"], "directions": ["en-de", "en-fr"]}
+    own = tmp_path / "own.jsonl"
+    with ResultStore(own, **options) as store:
+        # Several bases of a direction, as several test sets have them.
+        assert [store.get("en-de", f"texts {number}") for number in range(3)] == [0, 1, None]
+        assert store.get("en-cs", "texts") is None
+        store.add([("en-fr", "texts", "own"), ("en-de", "texts 2", 2)])
+        assert store.get("en-fr", "texts") == "own" and store.get("en-de", "texts 0") == 0
+    assert [path.read_bytes() for path in others] == before
+    assert [json.loads(line)["direction"] for line in own.read_text().splitlines()] == ["en-fr", "en-de"]
+    # The own one stands.
+    assert ResultStore(own, **options).get("en-fr", "texts") == "own"
+    assert ResultStore(own).get("en-de", "texts 0") is None
+
+
+def test_corrupt_lines_of_results_are_tidied_away(tmp_path, caplog):
+    path = tmp_path / "results.jsonl"
+    with ResultStore(path) as store:
+        store.add([("en-de", "texts", 1), ("en-fr", "texts", 2), ("en-cs", "texts", 3)])
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"result": 2', b'"result": 7'))
+    with ResultStore(path) as store:
+        assert store.get("en-fr", "texts") is None and store.get("en-cs", "texts") == 3
+    assert len(caplog.records) == 1
+    assert b"en-fr" not in path.read_bytes() and ResultStore(path).get("en-cs", "texts") == 3
+    assert len(caplog.records) == 1
 
 
 def test_results_without_a_file_are_those_of_the_process():

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.files import remove
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.pivots import PivotTranslation
 from lingualift.scoring import benchmark_sources
 from lingualift.translation import translate_directions
@@ -41,5 +41,5 @@ def main(
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params, systems=snakemake.config["systems"])

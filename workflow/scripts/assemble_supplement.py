@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.configuration.schema import TranslatedCorpus
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.supplement import assemble_supplement, plan_supplement
 
 
@@ -24,5 +24,5 @@ def main(
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

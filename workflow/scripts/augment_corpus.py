@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lingualift.augmentation import augment_corpus
 from lingualift.configuration.lexicons import Augmentation
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.languages import told
 
 
@@ -25,5 +25,5 @@ def main(*, corpus: str, lexicon: str, folder: str, settings: dict, state: str, 
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.environments import build_environment
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 
 
 def main(*, pins: str, folder: str, version: int) -> None:
@@ -12,5 +12,5 @@ def main(*, pins: str, folder: str, version: int) -> None:
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from lingualift.configuration.lexicons import Dictionary
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.languages import told
 from lingualift.lexicons import build_lexicon
 
@@ -22,5 +22,5 @@ def main(*, folder: str, settings: dict, version: int, files: list[str] | None =
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

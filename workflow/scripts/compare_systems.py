@@ -2,7 +2,7 @@
 
 from lingualift.bootstrap import compare_systems
 from lingualift.configuration.evaluation import Metric
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 
 
 def main(
@@ -16,6 +16,7 @@ def main(
     state: str,
     threads: int,
     version: int,
+    shared: str | None = None,
     segments: list[str] = (),
     baseline_segments: list[str] = (),
     models: list[str] = (),
@@ -36,10 +37,11 @@ def main(
         limit=settings["limit"],
         workers=threads,
         state=state,
+        shared=shared,
         version=version,
     ).save(manifest)
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.engines import convert_to_ctranslate2
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 
 
 def main(*, folder: str, version: int, model: str | None = None) -> None:
@@ -12,5 +12,5 @@ def main(*, folder: str, version: int, model: str | None = None) -> None:
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -6,7 +6,7 @@ from lingualift.datacards import data_card
 from lingualift.entries import mixture_reader
 from lingualift.figures import composition_figure, write_figure
 from lingualift.files import atomic_path, read_json
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.tokenization import load_tokenizer
 
 
@@ -39,5 +39,5 @@ def main(
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -2,7 +2,7 @@
 
 from lingualift.configuration.evaluation import OffTarget
 from lingualift.detection import load_detector, score_off_target
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.languages import told
 
 
@@ -16,6 +16,7 @@ def main(
     state: str,
     threads: int,
     version: int,
+    shared: str | None = None,
     models: list[str] = (),
 ) -> None:
     """Write the shares of outputs in the source's language and in the target's; ``models`` are the detectors' files."""
@@ -31,10 +32,11 @@ def main(
         limit=settings["limit"],
         workers=threads,
         state=state,
+        shared=shared,
         version=version,
     ).save(manifest)
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)

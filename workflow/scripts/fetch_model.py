@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lingualift.configuration.models import Hub
 from lingualift.fetching import fetch_model
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 
 
 def main(*, folder: str, settings: dict, state: str, version: int) -> None:
@@ -13,5 +13,5 @@ def main(*, folder: str, settings: dict, state: str, version: int) -> None:
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

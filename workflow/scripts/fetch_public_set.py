@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.public_sets import fetch_public_set, read_public_sets
 
 
@@ -16,5 +16,5 @@ def main(*, manifest: str, settings: dict, sets: str, checksums: str, state: str
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake, at=Path(snakemake.output.manifest).parent):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

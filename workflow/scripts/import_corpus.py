@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from lingualift.configuration.corpora import AnyCorpus
 from lingualift.corpora import import_corpus
 from lingualift.detection import check_languages
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.languages import told
 
 
@@ -16,7 +16,8 @@ def main(
     *, folder: str, settings: dict, state: str, threads: int, version: int, files: list[str] | None = None
 ) -> None:
     """Write the corpus of ``settings`` in canonical form; ``files`` are what it is read from."""
-    table, labels = told(settings["languages"]), settings.get("langdetect")
+    table = told(settings["languages"])
+    looked_at = {"labels": settings.get("langdetect", {}), "scripts": settings.get("scripts")}
     import_corpus(
         TypeAdapter(AnyCorpus).validate_python(settings["corpus"]),
         languages=list(table),
@@ -27,10 +28,10 @@ def main(
         workers=threads,
         strict=settings["strict"],
         version=version,
-        inspect=partial(check_languages, labels=labels) if labels else None,
+        inspect=partial(check_languages, **looked_at) if any(looked_at.values()) else None,
     )
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)

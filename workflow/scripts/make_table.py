@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.configuration.evaluation import Table
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.manifests import Manifest
 from lingualift.published import read_published
 from lingualift.tables import build_table, read_scores, read_significance, write_table
@@ -39,5 +39,5 @@ def main(
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lingualift.configuration.mixtures import Mixture
 from lingualift.corpora import corpus_tables
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.mixing import plan_mixture
 
 
@@ -16,5 +16,5 @@ def main(*, sources: list[str], plan: str, settings: dict, seed: int, version: i
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

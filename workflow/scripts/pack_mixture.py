@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lingualift.configuration.mixtures import Mixture
 from lingualift.entries import mixture_reader
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.packing import pack_mixture
 from lingualift.tokenization import load_base_tokenizer
 
@@ -38,7 +38,7 @@ def main(
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(
             **snakemake.input,
             **snakemake.output,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.figures import training_curve, write_figure
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.modelcards import LOG
 
 
@@ -13,5 +13,5 @@ def main(*, model: str, figure: str, title: str, version: int) -> None:
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -2,7 +2,7 @@
 
 from lingualift.configuration.evaluation import split_direction
 from lingualift.hypothesis_files import import_hypotheses
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.scoring import benchmark_sentences
 
 
@@ -18,5 +18,5 @@ def main(
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

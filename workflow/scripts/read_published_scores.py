@@ -1,6 +1,6 @@
 """Read the scores that the authors of a system published (rule ``read_published_scores``)."""
 
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.published import import_published_scores
 
 
@@ -16,5 +16,5 @@ def main(*, scores: str, manifest: str, settings: dict, version: int, files: lis
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lingualift.comet_metric import load_comet, score_with_comet
 from lingualift.configuration.evaluation import Comet
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 
 
 def main(
@@ -40,7 +40,7 @@ def main(
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(
             **snakemake.input,
             **snakemake.output,

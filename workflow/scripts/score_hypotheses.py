@@ -1,7 +1,7 @@
 """Score the hypotheses of a system on a benchmark (rule ``score_hypotheses``)."""
 
 from lingualift.configuration.evaluation import Metric
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.scoring import score_hypotheses
 
 
@@ -15,6 +15,7 @@ def main(
     state: str,
     threads: int,
     version: int,
+    shared: str | None = None,
     models: list[str] = (),
 ) -> None:
     """Write the scores of every direction, with their signatures; ``models`` are the files that metrics name."""
@@ -28,10 +29,11 @@ def main(
         limit=settings["limit"],
         workers=threads,
         state=state,
+        shared=shared,
         version=version,
     ).save(manifest)
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params, threads=snakemake.threads)

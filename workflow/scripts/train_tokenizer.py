@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lingualift.entries import mixture_reader
-from lingualift.joblog import job_logging
+from lingualift.joblog import running
 from lingualift.tokenization import train_tokenizer
 
 
@@ -18,5 +18,5 @@ def main(*, plan: str, sources: list[str], folder: str, settings: dict, version:
 
 
 if "snakemake" in globals():
-    with job_logging(snakemake.log[0]):
+    with running(snakemake):
         main(**snakemake.input, **snakemake.output, **snakemake.params)

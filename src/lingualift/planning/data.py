@@ -92,10 +92,11 @@ class DataPlan(SystemPlan):
         return self._imported(corpus if isinstance(corpus, Corpus) else None, strict=False)
 
     def benchmark_settings(self, name: str) -> dict[str, Any]:
-        """As of a corpus, and what langdetect calls its languages, which are looked at."""
+        """As of a corpus, and what langdetect calls its languages, and their scripts, which are looked at."""
         settings = self._imported(self.configuration.benchmarks[name].test, strict=True)
-        codes = {code: self.run.languages[code].codes for code in settings["languages"]}
-        return {**settings, "langdetect": {code: it["langdetect"] for code, it in codes.items() if "langdetect" in it}}
+        known = {code: self.run.languages[code] for code in settings["languages"]}
+        labels = {code: it.codes["langdetect"] for code, it in known.items() if "langdetect" in it.codes}
+        return {**settings, "langdetect": labels, "scripts": {code: list(it.scripts) for code, it in known.items()}}
 
     def _imported(self, corpus: Any, *, strict: bool) -> dict[str, Any]:
         covered = corpus.languages_covered(self.languages, self.run.languages)

@@ -38,7 +38,7 @@ class EvaluationPlan(SystemPlan):
     def language_settings(self, system: str, benchmark: str) -> dict[str, Any]:
         """The rates of detected languages that any table or figure asks of a system on a benchmark."""
         codes = self.configuration.benchmarks[benchmark].test.languages_covered(self.languages, self.run.languages)
-        facts, names = self._facts(codes, "name", "iso639_3"), self._codes(codes, "langdetect")
+        facts, names = self._facts(codes, "name", "iso639_3", "scripts"), self._codes(codes, "langdetect")
         return {
             **self._scored(system, benchmark, OffTarget),
             "languages": {code: facts[code] | names[code] for code in codes},

@@ -106,7 +106,7 @@ def augment_corpus(
     accounts = []
     for part in tqdm(parts, desc="Augmenting", unit="pair"):
         done = work / f"{part.table}.{part.source}-{part.target}.json"
-        if not done.is_file():
+        if not _is_done(done):
             write_json(_augment_part(part, corpus_folder, augmentation, replacers, seed, work), done)
         accounts.append(read_json(done))
     coverage: dict[str, Coverage] = {}
@@ -304,6 +304,13 @@ def _rows(path: Path, part: _Part) -> Iterator[tuple[np.ndarray, tuple["pa.Array
                 start += batch.num_rows
     except (OSError, KeyError, pa.ArrowException) as error:
         raise InputError(path, f"not a table of a corpus: {error}") from error
+
+
+def _is_done(note: Path) -> bool:
+    """Whether a part's note and its tables are there: one that was killed while it tidied up left notes alone."""
+    return note.is_file() and all(
+        (note.parent / table["file"]).is_file() for table in read_json(note)["tables"] if table["rows"]
+    )
 
 
 def _publish(tables: Sequence[Mapping[str, Any]], work: Path, folder: Path) -> list[dict[str, Any]]:

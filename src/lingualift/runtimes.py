@@ -181,7 +181,7 @@ def _seconds(text: str) -> float:
 def trainings(models: Path) -> dict[str, Trained]:
     """What the trained models of a run tell of their trainings, by name; those that are of another shape do not."""
     found = {}
-    for folder in sorted(models.glob("*")):
+    for folder in sorted(models.glob("[!.]*")):
         with contextlib.suppress(LingualiftError, KeyError, ValueError):
             found[folder.name] = trained(folder)
     return found

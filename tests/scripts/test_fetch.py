@@ -70,11 +70,16 @@ def test_a_model_comes_with_checksums_and_without_code_or_pickles(hub, tmp_path)
     (files / "model.safetensors").write_bytes(b"weights")
     (files / "tokenizer.json").write_text("{}")
     (files / "original").mkdir()
-    for name in ("pytorch_model.bin", "modeling_llama.py", "original/params.json", "consolidated.pth", "README.md"):
+    for name in ("pytorch_model.bin", "modeling_llama.py", "original/params.json", "consolidated.pth"):
         (files / name).write_text("never")
+    # Its card, and what one may do with it.
+    for name in ("README.md", "LICENSE.txt"):
+        (files / name).write_text("licence: mine")
     folder = fetch_model(tmp_path)
     assert calls == [("owner/model", "model", COMMIT)]
     assert sorted(path.name for path in folder.iterdir()) == [
+        "LICENSE.txt",
+        "README.md",
         "config.json",
         "manifest.json",
         "model.safetensors",
@@ -82,7 +87,7 @@ def test_a_model_comes_with_checksums_and_without_code_or_pickles(hub, tmp_path)
     ]
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["weights"] == {"model.safetensors": checksum(files / "model.safetensors")}
-    assert set(manifest["files"]) == {"config.json", "model.safetensors", "tokenizer.json"}
+    assert set(manifest["files"]) == {"LICENSE.txt", "README.md", "config.json", "model.safetensors", "tokenizer.json"}
     assert not (tmp_path / "state").exists()
 
 

@@ -110,7 +110,7 @@ def test_lingualift_is_told_what_it_understands(words):
 def rule_texts():
     """The text of each rule, by its name."""
     text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))
-    return {name: body for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL)}
+    return dict(re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL))
 
 
 def test_the_table_of_the_readme_is_what_rules_ask_for():
@@ -131,7 +131,9 @@ def test_the_table_of_the_readme_is_what_rules_ask_for():
                 if found and numbers:
                     assert numbers[min(place, len(numbers) - 1)] * unit == int(found[1]), (name, cell)
                     checked.add((name, unit))
-    assert set(rules) - {name for name, _ in checked} <= {"all"} | {it for it in rules if "localrule: True" in rules[it]}
+    assert set(rules) - {name for name, _ in checked} <= {"all"} | {
+        it for it in rules if "localrule: True" in rules[it]
+    }
     assert len(checked) > 30
 
 

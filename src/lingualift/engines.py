@@ -166,8 +166,8 @@ class VllmEngine:
             import vllm
         except ImportError as error:
             raise LingualiftError(
-                f"`engine: vllm` needs vLLM, which is not there ({error}): `pip install vllm` into the workflow's "
-                "environment, or set `engine: transformers`"
+                f"`engine: vllm` needs vLLM, which is not there ({error}): `pip install vllm` into a copy of the "
+                "workflow's environment (it wants other versions than the pins), or set `engine: transformers`"
             ) from error
         # In this process: a second one would get the signals that this one is to stop at, and a spawned one would run
         # the job's script again. vLLM reports its use to its makers unless told not to.

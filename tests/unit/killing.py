@@ -19,11 +19,11 @@ class Fuse:
         """Count the calls of a function or method."""
         plain = getattr(owner, name)
 
-        def counted(*given: Any) -> Any:
+        def counted(*given: Any, **options: Any) -> Any:
             self._left -= 1
             if self._left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return plain(*given)
+            return plain(*given, **options)
 
         self._patch.setattr(owner, name, counted)
 

@@ -11,6 +11,7 @@ import pytest
 from alphabets import NAMES, share_of_letters, share_of_traditional
 
 from lingualift.errors import InputError, LingualiftError
+from lingualift.files import files_below
 from lingualift.languages import Language, code_in, load_languages, told
 
 TABLE = Path(__file__).parents[2] / "config" / "languages.tsv"
@@ -139,6 +140,54 @@ def test_codes_name_real_files(languages, shared_data):
     xsid = {path.name.split(".")[0] for path in (shared_data / "xsid").glob("*.test.conll")}
     assert sorted(codes("xsid")) == sorted(xsid)
     assert {path.name.split(".")[1] for path in (shared_data / "xquad").glob("*.json")} == set(codes("xquad"))
+
+
+# Data set → its folder, and where the codes stand in the paths of its files.
+PATHS = {
+    "tico19": ("tico19", r"(en)-(.+)/tico19-test\.(.+)"),
+    "wmt23": ("wmt23", r"(?:sources|references)/generaltest2023\.(\w+)-(\w+)\.(?:src|ref\.ref[AB])\.(\w+)"),
+    "alma": ("alma", r"(?:train|test)\.(\w+)-(\w+)\.(?:json|(\w+))"),
+    "mlqa": ("mlqa", r"dev/dev-context-(\w+)-question-(\w+)\.json"),
+    "xnli": ("xnli", r"dev-(.+)\.tsv"),
+    "mgsm": ("mgsm", r"mgsm_(.+)\.tsv"),
+    "xcopa": ("xcopa", r"(?:test|val)\.(.+)\.jsonl"),
+    "uner": ("uner", r"UNER_[\w-]+/([^_]+)_[a-z]+-ud-(?:train|dev|test)\.iob2"),
+    "afromt": ("afromt-dictionaries", r"(en)-(.+)\.txt"),
+}
+# What they call otherwise than the paper does.
+OTHERWISE = {
+    "tico19": {"es": "es-LA", "ff": "fuv", "kmr": "ku", "ku": "ckb", "pt": "pt-BR"},
+    "afromt": {"rn": "run"},
+    "xwinograd": {"ja": "jp"},
+}
+
+
+def codes_of(languages: dict[str, Language], name: str) -> list[str]:
+    """The codes of a data set, those that are not the paper's own held against a list."""
+    codes = {language.code: language.codes[name] for language in languages.values() if name in language.codes}
+    assert {code: theirs for code, theirs in codes.items() if theirs != code} == OTHERWISE.get(name, {})
+    return sorted(codes.values())
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_codes_stand_in_the_paths_of_real_files(languages, shared_data, name):
+    folder, pattern = PATHS[name]
+    paths = [path.relative_to(shared_data / folder).as_posix() for path in files_below(shared_data / folder)]
+    found = {path: re.fullmatch(pattern, path) for path in paths}
+    assert [path for path in paths if found[path] is None] == []
+    theirs = sorted({code for match in found.values() for code in match.groups() if code})
+    ours = codes_of(languages, name)
+    if name == "tico19":
+        # Of its 38 languages beside English (test_benchmarks_configuration) eight are at hand.
+        assert len(set(ours)) == len(ours) == 39 and len(theirs) == 9
+        ours = [code for code in ours if code in theirs]
+    assert ours == theirs
+
+
+def test_codes_of_winograd_schemas_stand_in_their_table(languages, shared_data):
+    with (shared_data / "xwinograd" / "dataset.tsv").open(encoding="utf-8", newline="") as file:
+        theirs = {line.split("\t")[0] for line in file}
+    assert codes_of(languages, "xwinograd") == sorted(theirs)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
+import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import tiny
@@ -83,6 +86,34 @@ def test_schedules(given, tmp_path, schedule, rates) -> None:
         optimizer.step()
         scheduler.step()
     assert [found[step] for step in (0, 2, 4, 6, 9, 16)] == pytest.approx(rates, abs=1e-9)
+
+
+# What else Trainer is told
+
+
+@pytest.mark.parametrize(
+    ("changes", "compiled", "optimizer"),
+    [
+        ({}, False, "adamw_torch_fused"),
+        ({"compile": True}, True, "adamw_torch_fused"),
+        ({"fused_optimizer": False}, False, "adamw_torch"),
+    ],
+)
+def test_compilation_and_the_kernel_of_the_optimizer_are_passed_on(
+    given, tmp_path, changes, compiled, optimizer
+) -> None:
+    data = PackedBlocks(given / "blocks", batch=4, epochs=1)
+    # What transformers leaves there of compilation is for accelerate, and not for other tests.
+    with mock.patch.dict(os.environ):
+        arguments = training_arguments(tiny.recipe(**changes), data, tmp_path, seed=1)
+    assert (arguments.torch_compile, arguments.optim) == (compiled, optimizer)
+
+
+def test_one_process_shows_a_bar_with_the_time_left(given, tmp_path, monkeypatch, capsys) -> None:
+    # Ranks have none: their logs say it in words.
+    monkeypatch.delenv("RANK", raising=False)
+    _train(given, tmp_path, max_steps=2)
+    assert re.search(r"2/2 \[\d\d:\d\d<\d\d:\d\d", capsys.readouterr().err)
 
 
 # Adapters

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lingualift.configuration.loading import read_yaml
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,12 +37,14 @@ def dry_run_output(folder, config, *arguments):
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["demo", "ntrex", "llamax2"])
+@pytest.mark.parametrize("name", ["demo", "multi30k", "ntrex", "llamax2", "evaluation"])
 def test_presets_are_planned_completely(tmp_path, name):
+    preset = read_yaml(ROOT / "config" / f"{name}.yaml")
     jobs = dry_run(tmp_path, f"config/{name}.yaml")
     assert jobs["total"] < 2000
-    assert jobs["make_table"] == 2
-    assert "build_comet_environment" not in jobs
+    assert (jobs["make_table"], jobs["make_figure"]) == (len(preset["tables"]), len(preset["figures"]))
+    # One alone shows scores of COMET.
+    assert ("build_comet_environment" in jobs) == (name == "evaluation")
     assert "fetch_model" not in jobs
 
 

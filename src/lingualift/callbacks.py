@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lingualift.trainer import BlockTrainer
 
 logger = logging.getLogger(__name__)
+# Of the time, waiting for data should take less; told of once, when so many steps have shown what is usual.
+_MOST_WAITING, _USUAL_STEPS = 0.02, 100
 
 
 class StopInTime(TrainerCallback):
@@ -97,14 +99,16 @@ def has_lost_best(recipe: Recipe, state: TrainerState, folder: Path) -> bool:
 
 
 class JsonLog(TrainerCallback):
-    """Writes loss, learning rate, tokens/s, data-wait share and memory as JSON lines."""
+    """Writes loss, learning rate, tokens/s, data-wait share and memory as JSON lines; warns of waiting for data."""
 
     def __init__(self, path: Path, trainer: "BlockTrainer") -> None:
         self.path, self.trainer = path, trainer
         self._time, self._step, self._waited = time.perf_counter(), 0, 0.0
+        self._begun, self._first, self._waiting, self._warned = self._time, 0, 0.0, False
 
     def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        self._time, self._step = time.perf_counter(), state.global_step
+        self._time = self._begun = time.perf_counter()
+        self._step = self._first = state.global_step
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         # No checkpoint is written behind a loss that is not finite.
@@ -112,18 +116,40 @@ class JsonLog(TrainerCallback):
             control.should_log = True
 
     def on_log(self, args: TrainingArguments, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if not state.is_world_process_zero or not logs or not {"loss", "held_out_loss"} & set(logs):
+        if not logs or not {"loss", "held_out_loss"} & set(logs):
+            return
+        # All ranks wait for the one that waits longest.
+        waited = self._longest_wait() if "loss" in logs else 0.0
+        if not state.is_world_process_zero:
             return
         line: dict[str, Any] = {"step": state.global_step, "steps": state.max_steps}
         if "held_out_loss" in logs:
             line["held_out_loss"] = logs["held_out_loss"]
         else:
-            line |= self._account(args, state, logs)
+            line |= self._account(args, state, logs, waited)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def _account(self, args: TrainingArguments, state: Any, logs: dict[str, Any]) -> dict[str, Any]:
-        now, waited = time.perf_counter(), self.trainer.timed.seconds
+    def _longest_wait(self) -> float:
+        """For how long the rank that waited longest has waited for data since the last line, in seconds."""
+        total = self.trainer.timed.seconds
+        own, self._waited = total - self._waited, total
+        return self.trainer.world.highest(round(own * 1e6)) / 1e6
+
+    def _warn_of_waiting(self, steps: int, seconds: float) -> None:
+        if self._warned or steps < _USUAL_STEPS or self._waiting <= _MOST_WAITING * seconds:
+            return
+        self._warned = True
+        logger.warning(
+            "%.1f %% of the time so far, %.0f of %.0f s, was spent waiting for data, which should be under %.0f %%: "
+            "the packed mixture wants to be on a faster disk",
+            *(100 * self._waiting / seconds, self._waiting, seconds, 100 * _MOST_WAITING),
+        )
+
+    def _account(self, args: TrainingArguments, state: Any, logs: dict[str, Any], waited: float) -> dict[str, Any]:
+        now = time.perf_counter()
+        self._waiting += waited
+        self._warn_of_waiting(state.global_step - self._first, now - self._begun)
         seconds = max(now - self._time, 1e-9)
         tokens = (state.global_step - self._step) * self.trainer.block * args.train_batch_size
         tokens *= args.gradient_accumulation_steps * args.world_size
@@ -132,10 +158,10 @@ class JsonLog(TrainerCallback):
             "grad_norm": logs.get("grad_norm"),
             "learning_rate": logs.get("learning_rate"),
             "tokens_per_second": round(tokens / seconds, 1),
-            "data_wait_share": round((waited - self._waited) / seconds, 4),
+            "data_wait_share": round(waited / seconds, 4),
             "memory_mb": _memory_mb(),
         }
-        self._time, self._step, self._waited = now, state.global_step, waited
+        self._time, self._step = now, state.global_step
         if self.trainer.checkpoint_seconds:
             # Of the newest checkpoint, which is behind the line before.
             line["checkpoint_seconds"], self.trainer.checkpoint_seconds = (

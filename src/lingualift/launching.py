@@ -9,16 +9,14 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import uuid
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lingualift.commands import SHUTDOWN_SECONDS, Commands
 from lingualift.configuration.models import OPERATIONAL, Recipe, Scratch
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, remove, write_json
@@ -34,11 +32,15 @@ from lingualift.locks import PATIENCE, HeldError, folder_lock
 from lingualift.parallelism import SHARDED
 from lingualift.processes import die_with_parent, tell_children
 
+if TYPE_CHECKING:
+    from lingualift.parallelism import World
+
 logger = logging.getLogger(__name__)
 # In the folder of a launch: what is to be done, what came of it, and that it is to stop.
 _JOB, _VERDICT, _STOP = "job.json", "verdict.json", "stop"
-# Longer than writing a checkpoint takes: who is told to stop finishes its step and writes one.
-_SHUTDOWN_SECONDS = 3600
+# The status of a rank that cannot even write down why it cannot go on, on a full disk. Higher than what ends of a signal
+# has: of several tasks, srun has the highest.
+_NO_VERDICT = 201
 # How long to wait, with nodes and GPUs, for another job that works in the folder: it may just be ending.
 _PATIENCE_WITH_JOBS = 60.0
 
@@ -137,9 +139,8 @@ def ranks_of(recipe: Recipe) -> int:
     return ranks
 
 
-def run(job: TrainingJob) -> None:
-    """Train as one rank: alone, or of those that torchrun started."""
-    from lingualift.parallelism import join_world
+def run(job: TrainingJob, world: "World | None" = None) -> None:
+    """Train as one rank: alone, or of a world of them."""
     from lingualift.tokenization import load_tokenizer
     from lingualift.training import train
 
@@ -154,7 +155,7 @@ def run(job: TrainingJob) -> None:
         scratch=Scratch.model_validate(job.scratch) if job.scratch is not None else None,
         settings=job.settings,
         version=job.version,
-        world=join_world(),
+        world=world,
     )
 
 
@@ -164,10 +165,7 @@ def _run_ranks(
     folder = Path(f"{job.state}.launch")
     remove(folder)
     threads = threads or os.cpu_count() or 1
-    # The agents of several nodes count their restarts apart: where one counts a dead rank and another only that ranks
-    # have left, they wait for each other in different rooms. There the step is started again, here its ranks.
-    within = restarts if nodes == 1 else 0
-    task = {"job": asdict(job), "nodes": nodes, "ranks": ranks, "restarts": within, "threads": threads // ranks}
+    task = {"job": asdict(job), "nodes": nodes, "ranks": ranks, "threads": threads // ranks}
     # Another for each start of the job: SLURM tells its count of them to the batch script alone.
     write_json(task | {"name": uuid.uuid4().hex}, folder / _JOB)
     command = [sys.executable, "-m", "lingualift.launching", str(folder)]
@@ -179,11 +177,11 @@ def _run_ranks(
     package = str(Path(__file__).parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    with _Commands(folder / _STOP) as commands:
-        for again in reversed(range(restarts - within + 1)):
+    with Commands(folder / _STOP) as commands:
+        for again in reversed(range(restarts + 1)):
             status = commands.follow(command, environment)
             verdict = read_json(folder / _VERDICT) if (folder / _VERDICT).is_file() else None
-            if not status or verdict is not None or commands.told or not again:
+            if status in (0, _NO_VERDICT) or verdict is not None or commands.told or not again:
                 break
             logger.warning(
                 "the ranks ended with status %d; they start again, %d more time(s) if need be", status, again
@@ -194,6 +192,10 @@ def _run_ranks(
         raise InterruptedTrainingError(verdict["message"], out_of_time=verdict["out_of_time"])
     if verdict is not None:
         raise LingualiftError(verdict["message"])
+    if status == _NO_VERDICT:
+        raise LingualiftError(
+            f"the ranks cannot go on, and could not write down why in {folder}: the log above says it. Is the disk full?"
+        )
     if status and told:
         # Those that had not begun to train have nothing to write.
         raise InterruptedTrainingError(
@@ -205,96 +207,6 @@ def _run_ranks(
             f"the ranks ended with status {status} (the log above says why); the same command goes on from the newest "
             f"checkpoint in {job.state}"
         )
-
-
-class _Commands:
-    """Runs commands, one after the other; told to stop, also between two of them, it tells the one that runs.
-
-    Args:
-        note: a file that is then written: for those that are not yet there to be told. The nodes' agents write into it
-            which signals they were sent.
-    """
-
-    def __init__(self, note: Path) -> None:
-        self._note, self._told = note, False
-        self._process: subprocess.Popen[str] | None = None
-        self._former: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> "_Commands":
-        self._former = {number: signal.signal(number, self._pass_on) for number in SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
-
-    @property
-    def told(self) -> bool:
-        """Whether this process, or those that it started, were told to stop.
-
-        SIGTERM alone does not say so: of a rank that died on one node srun ends the agents of the others by it, too.
-        """
-        if self._told:
-            return True
-        try:
-            said = self._note.read_text(encoding="utf-8")
-        except OSError:
-            return False
-        return signal.SIGUSR1.name in said or is_preempted()
-
-    def follow(self, command: list[str], environment: dict[str, str]) -> int:
-        """Run a command, its output into the log, and end it where this process ends, however it does.
-
-        What the nodes noted of the command before is forgotten.
-
-        Returns:
-            Its status; 1 without running it where this process was told to stop.
-
-        Raises:
-            LingualiftError: there is no such command.
-        """
-        with contextlib.suppress(OSError):
-            self._note.unlink(missing_ok=True)
-        if self._told:
-            return 1
-        try:
-            # Of SIGTERM srun ends its tasks on all nodes, which SIGKILL would leave there.
-            self._process = process = subprocess.Popen(
-                command,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                preexec_fn=partial(die_with_parent, signal.SIGTERM, parent=os.getpid()),
-            )
-        except FileNotFoundError as error:
-            raise LingualiftError(f"{command[0]}: no such command; the profile says how jobs are run") from error
-        try:
-            if self._told:
-                # Before there was a process to tell.
-                self._tell()
-            assert process.stdout is not None
-            for line in process.stdout:
-                logger.info("%s", line.rstrip())
-            return process.wait()
-        finally:
-            self._process = None
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        self._told = True
-        # On a full disk, or where the folder is gone, there is at least who is told by a signal.
-        with contextlib.suppress(OSError):
-            self._note.touch()
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._process is not None:
-            # Not SIGTERM: srun would end its tasks of it, where it passes SIGUSR1 on to them.
-            self._process.send_signal(signal.SIGUSR1)
 
 
 def _made_meanwhile(job: TrainingJob) -> dict[str, Any] | None:
@@ -313,10 +225,14 @@ def _made_meanwhile(job: TrainingJob) -> dict[str, Any] | None:
 
 
 def run_node(folder: Path) -> int:
-    """Run this node's ranks under torchrun's elastic agent; a rank that dies has all of them start again.
+    """Run this node's ranks under torchrun's elastic agent; when one dies, all of them are ended.
+
+    The agent could start them again. On one node they would then take the addresses of the dead ones, which its store
+    still has, for those of the others; and agents of several nodes count their restarts apart: where one counts a dead
+    rank and another only that ranks have left, they wait for each other in different rooms.
 
     Returns:
-        0 where all ranks came to their end, or said why they did not.
+        0 where all ranks came to their end, or to where they can go on from.
     """
     from lingualift.rendezvous import meeting_point
 
@@ -335,7 +251,7 @@ def run_node(folder: Path) -> int:
     os.environ["OMP_NUM_THREADS"] = str(max(1, task["threads"]))
     # The agent ends its ranks of these; those that ask for a checkpoint are passed on instead.
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = kept = "SIGINT,SIGHUP,SIGQUIT"
-    os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(_SHUTDOWN_SECONDS)
+    os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(round(SHUTDOWN_SECONDS))
     known = {"signals_to_handle": kept} if "signals_to_handle" in LaunchConfig.__dataclass_fields__ else {}
     configuration = LaunchConfig(
         min_nodes=task["nodes"],
@@ -346,14 +262,14 @@ def run_node(folder: Path) -> int:
         rdzv_endpoint=place.endpoint,
         rdzv_configs={"is_host": place.is_host},
         local_addr=place.address,
-        max_restarts=task["restarts"],
+        max_restarts=0,
         **known,
     )
     try:
         elastic_launch(configuration, sys.executable)("-m", "lingualift.train_worker", str(folder))
     except ChildFailedError as error:
         print(error, file=sys.stderr)
-        return 1
+        return _NO_VERDICT if _NO_VERDICT in {failure.exitcode for failure in error.failures.values()} else 1
     return 0
 
 
@@ -367,23 +283,33 @@ def _tell_ranks(note: Path) -> None:
 
 
 def run_rank(folder: Path) -> int:
-    """Train as one of the ranks; what the user can mend, or has to know, is left for the launcher to say."""
-    verdict = folder / _VERDICT
-    if verdict.is_file():
-        # Started again by the agent, behind a rank that said why it cannot go on.
-        return 0
+    """Train as one of the ranks; what the user can mend, or has to know, is left for the launcher to say.
+
+    Returns:
+        The status to end with.
+    """
+    from lingualift.parallelism import join_world
+
+    # Until all have met there is nothing to write: of a signal this rank dies, whomever it waits for.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    world = join_world()
     try:
         with listening():
             if (folder / _STOP).is_file():
                 # Told before this rank was there, others may not have been: all go on until they can stop together.
                 os.kill(os.getpid(), signal.SIGUSR1)
-            run(TrainingJob(**read_json(folder / _JOB)["job"]))
+            run(TrainingJob(**read_json(folder / _JOB)["job"]), world)
     except LingualiftError as error:
         interrupted = isinstance(error, InterruptedTrainingError)
         # All ranks stop alike; the first says so for them.
-        if not interrupted or os.environ.get("RANK", "0") == "0":
+        if not interrupted or world.is_first:
             out_of_time = getattr(error, "out_of_time", False)
-            write_json({"message": str(error), "interrupted": interrupted, "out_of_time": out_of_time}, verdict)
+            verdict = {"message": str(error), "interrupted": interrupted, "out_of_time": out_of_time}
+            try:
+                write_json(verdict, folder / _VERDICT)
+            except OSError as problem:
+                logger.error("%s (and this could not be written down: %s)", error, problem)
+                return _NO_VERDICT
         return 0 if interrupted else 1
     return 0
 

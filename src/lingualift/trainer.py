@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import DistributedType, PartialState
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
@@ -22,6 +23,7 @@ from lingualift.configuration.models import Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, remove, write_json
 from lingualift.parallelism import SHARDED, World, share_out
+from lingualift.randomness import seed_of
 
 logger = logging.getLogger(__name__)
 RUN = "run.json"  # of a checkpoint: the ranks that wrote it, and the losses that no line of the log has yet
@@ -77,8 +79,10 @@ class BlockTrainer(Trainer):
             share_out(model, args)
         super().__init__(model=model, args=args, train_dataset=self.timed, data_collator=self.timed.collate)
         self.block, self.checkpoint_seconds = data.manifest["block"], 0.0
+        # Of each step since the last line of the log: losses of this rank's micro-batches, the norm of the gradient.
         self._losses: list[tuple[int, torch.Tensor]] = []
-        self._norm: torch.Tensor | float | None = None
+        self._norms: list[tuple[int, torch.Tensor | float]] = []
+        self._turn = 0  # micro-batches of this step that this rank has had
         # A checkpoint at a step without a line of the log: the sum and number of the losses since the last line.
         self._unlogged = read_run(resumed)["unlogged"] if resumed else [0.0, 0]
         self._line = step_of(resumed) if resumed else 0
@@ -95,16 +99,26 @@ class BlockTrainer(Trainer):
             self.accelerator.state.fsdp_plugin.mixed_precision_policy = policy
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        step = self.state.global_step + 1
+        # Micro-batches are dealt out to the ranks in turn. What dropout leaves out is drawn by their place in the step:
+        # the random states of checkpoints are of one number of ranks.
+        place = self._turn * self.world.size + self.world.rank
+        torch.manual_seed(seed_of(self.args.seed, "dropout", step, place))
         loss = super().training_step(*args, **kwargs)
         # Not looked at before the next line of the log: that would wait for the device in each step.
-        self._losses.append((self.state.global_step + 1, loss))
+        self._losses.append((step, loss))
+        self._turn += 1
         return loss
 
     def _get_grad_norm(self, *args: Any, **kwargs: Any) -> torch.Tensor | float | None:
         norm = super()._get_grad_norm(*args, **kwargs)
-        # DeepSpeed says -1 of a norm that is not finite.
-        self._norm = math.nan if isinstance(norm, float | int) and norm < 0 else norm
-        return self._norm
+        if isinstance(norm, float | int) and norm < 0:
+            # DeepSpeed says so of one that is not finite.
+            norm = math.nan
+        if norm is not None:
+            self._norms.append((self.state.global_step + 1, norm))
+        self._turn = 0
+        return norm
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs:
@@ -118,25 +132,30 @@ class BlockTrainer(Trainer):
         if "loss" in logs:
             self._refuse_infinite(logs["loss"], logs.get("grad_norm") or 0.0)
             self._losses.clear()
+            self._norms.clear()
 
-    def _refuse_infinite(self, *values: float, of: str = "gradient") -> None:
-        """Stop, on all ranks, where one of these values, the same on all of them, is not finite.
+    def _refuse_infinite(self, *values: float, of: str | None = None) -> None:
+        """Stop, on all ranks, where one of these values, the same on all of them, is not finite; say what was so first.
 
         Args:
-            of: what is not finite where the losses of all steps are.
+            of: what the values are, where they are no losses and gradients of steps.
         """
         if all(map(math.isfinite, values)):
             return
-        never = self.state.max_steps + 1
-        own = min((step for step, loss in self._losses if not math.isfinite(loss.item())), default=never)
-        step = -self.world.highest(-own)
-        name, step = ("loss", step) if step < never else (of, self.state.global_step)
+        now = self.state.global_step
+        # A loss that is not finite has a gradient that is not, on all ranks.
+        found = [2 * step for step, loss in self._losses if not math.isfinite(loss.item())]
+        found += [2 * step + 1 for step, norm in self._norms if not math.isfinite(float(norm))]
+        first = -self.world.highest(-min(found, default=2 * now + 1))
+        name, step = ("gradient" if first % 2 else "loss"), first // 2
+        said = f"the {of or name} is not finite at step {now if of else step} of {self.state.max_steps}"
+        if of and step < now:
+            said += f", nor is the {name} of step {step}"
         numbers = self.data.numbers_of_step(step)
         shown = ", ".join(map(str, numbers[:32])) + (", …" if len(numbers) > 32 else "")
         raise LingualiftError(
-            f"the {name} is not finite at step {step} of {self.state.max_steps}: training stopped; the checkpoints "
-            f"before it are kept in {self.args.output_dir}. Lower the learning rate, or look at the blocks of that "
-            f"step, numbers {shown}"
+            f"{said}: training stopped; the checkpoints before it are kept in {self.args.output_dir}. Lower the "
+            f"learning rate, or look at the blocks of step {step}, numbers {shown}"
         )
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
@@ -160,19 +179,16 @@ class BlockTrainer(Trainer):
         checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         unlogged = self._pending()
         # The gradient too: what it made of the weights, only the loss of the next step would show.
-        self._refuse_infinite(unlogged[0], float(self._norm or 0.0))
+        self._refuse_infinite(unlogged[0], *(float(norm) for _, norm in self._norms[-1:]))
         if self.world.is_first:
             # What a run with another end left there.
             remove(checkpoint)
         self.world.meet()
         said = "was removed, those before it are kept: training goes on from the newest"
-        with saying_if_full(checkpoint.parent, f"checkpoint {checkpoint} could not be written and {said}"):
-            try:
-                super()._save_checkpoint(*args, **kwargs)
-                self._seal(checkpoint, unlogged)
-            except Exception:
-                shutil.rmtree(checkpoint, ignore_errors=True)
-                raise
+        consequence = f"checkpoint {checkpoint} could not be written and {said}"
+        with saying_if_full(checkpoint.parent, consequence, spoilt=checkpoint):
+            super()._save_checkpoint(*args, **kwargs)
+            self._seal(checkpoint, unlogged)
         self.checkpoint_seconds = time.perf_counter() - start
         logger.info("%s written in %.1f s", checkpoint, self.checkpoint_seconds)
 
@@ -239,18 +255,23 @@ def read_run(checkpoint: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def saying_if_full(folder: Path, consequence: str) -> Iterator[None]:
+def saying_if_full(folder: Path, consequence: str, *, spoilt: Path | None = None) -> Iterator[None]:
     """Say so where writing fails for want of space in ``folder``.
+
+    Args:
+        spoilt: what is half written when anything fails; it is removed.
 
     Raises:
         LingualiftError: the disk is full, and what comes of it.
     """
     try:
         yield
-    except LingualiftError:
-        raise
-    except Exception as error:
-        if not _is_full(error, folder):
+    except BaseException as error:
+        # Looked at before there is room again.
+        is_full = not isinstance(error, LingualiftError) and _is_full(error, folder)
+        if spoilt is not None:
+            shutil.rmtree(spoilt, ignore_errors=True)
+        if not is_full:
             raise
         raise LingualiftError(
             f"the disk is full: {consequence}. Free some space in {folder} and start again"
@@ -259,6 +280,9 @@ def saying_if_full(folder: Path, consequence: str) -> Iterator[None]:
 
 def _is_full(error: BaseException, folder: Path) -> bool:
     """Whether an error in writing comes from a full disk or quota: each library has its own way to say so."""
+    # That of torch's distributed checkpoints, which has what failed on each rank in its text, is no Exception.
+    if not isinstance(error, Exception | CheckpointException):
+        return False
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -267,4 +291,4 @@ def _is_full(error: BaseException, folder: Path) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     # torch's writer of archives says only that writing failed.
-    return isinstance(error, RuntimeError | OSError) and shutil.disk_usage(folder).free < 2**20
+    return isinstance(error, RuntimeError | OSError | CheckpointException) and shutil.disk_usage(folder).free < 2**20

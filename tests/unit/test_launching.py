@@ -1,9 +1,11 @@
 """Starting a training: here, as ranks of one machine, as ranks of several nodes; through dead ranks and signals."""
 
 import contextlib
+import errno
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,15 +18,18 @@ import psutil
 import pytest
 import tiny
 import torch
+from ranks import train_ranks
 
-from lingualift import launching
+from lingualift import commands, launching
 from lingualift.checkpoints import step_of
+from lingualift.commands import Commands
 from lingualift.configuration.models import Recipe
 from lingualift.errors import LingualiftError
 from lingualift.files import read_json, write_json
 from lingualift.interruptions import InterruptedTrainingError, Stops
 from lingualift.launching import TrainingJob, launch, log_on, ranks_of, run_rank
 from lingualift.locks import HeldError, folder_lock
+from lingualift.parallelism import World
 from lingualift.training import LOG, load_model
 
 RECIPE = {"learning_rate": 1e-2, "batch": 4, "epochs": 1000, "max_steps": 120, "precision": "float32"}
@@ -126,89 +131,36 @@ def test_a_job_does_not_wait_with_its_gpus_for_another_that_trains_the_same(tmp_
     assert queued == ["12"] * running
 
 
-def test_a_command_is_told_to_stop_by_the_signal_that_srun_passes_on(tmp_path, caplog) -> None:
-    script = 'trap "echo told; exit 7" USR1; kill -TERM $PPID; while true; do sleep 0.05; done'
-    before = signal.getsignal(signal.SIGTERM)
-    with caplog.at_level("INFO"), launching._Commands(tmp_path / "stop") as commands:
-        assert commands.follow(["bash", "-c", script], dict(os.environ)) == 7
-        assert commands.told
-    assert caplog.messages[-1] == "told"
-    assert signal.getsignal(signal.SIGTERM) is before
-    with launching._Commands(tmp_path / "other") as commands:
-        with pytest.raises(LingualiftError, match="no-such-srun: no such command"):
-            commands.follow(["no-such-srun"], {})
-        assert not commands.told
-
-
-def test_who_cannot_note_that_it_was_told_passes_it_on_all_the_same(tmp_path) -> None:
-    script = 'trap "exit 7" USR1; kill -TERM $PPID; while true; do sleep 0.05; done'
-    with launching._Commands(tmp_path / "no such folder" / "stop") as commands:
-        assert commands.follow(["bash", "-c", script], dict(os.environ)) == 7
-        assert commands.told
-
-
-def test_told_to_stop_between_two_commands_none_is_run_any_more(tmp_path) -> None:
-    with launching._Commands(tmp_path / "stop") as commands:
-        assert commands.follow(["true"], dict(os.environ)) == 0
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert commands.follow(["touch", str(tmp_path / "run")], dict(os.environ)) == 1
-    assert commands.told and not (tmp_path / "run").exists()
-
-
-_DYING = """
-import os, sys
-from pathlib import Path
-from lingualift.launching import _Commands
-trap = f"trap 'touch {sys.argv[1]}/ended; exit' TERM; touch {sys.argv[1]}/began; while true; do sleep 0.05; done"
-with _Commands(Path(sys.argv[1]) / "stop") as commands:
-    commands.follow(["bash", "-c", trap], dict(os.environ))
-"""
-
-
-def test_a_command_is_ended_where_its_launcher_is_killed(tmp_path) -> None:
-    """By SIGTERM, of which srun ends its tasks on all nodes."""
-    process = subprocess.Popen([sys.executable, "-c", _DYING, str(tmp_path)])
-    try:
-        while not (tmp_path / "began").exists():
-            assert process.poll() is None
-            time.sleep(0.02)
-    finally:
-        process.kill()
-        process.wait()
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "ended").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
-    ("nodes", "told", "within", "steps"),
+    ("nodes", "told", "steps"),
     [
-        (2, None, 0, 3),
+        (1, None, 3),
         # What an agent noted: srun ends all of a step by SIGTERM when one has died.
-        (2, "SIGTERM", 0, 3),
-        (2, "SIGUSR1", 0, 1),
-        (2, "SIGTERM\nSIGUSR1", 0, 1),
-        (2, "launcher", 0, 1),
-        (2, "preempted", 0, 1),
-        (1, None, 2, 1),
+        (2, "SIGTERM", 3),
+        (2, None, 3),
+        (1, "launcher", 1),
+        (2, "SIGUSR1", 1),
+        (2, "SIGTERM\nSIGUSR1", 1),
+        (2, "launcher", 1),
+        (2, "preempted", 1),
     ],
 )
-def test_ranks_of_one_node_start_again_by_their_agent_those_of_several_by_another_step(
-    tmp_path, monkeypatch, nodes, told, within, steps
+def test_ranks_start_again_by_another_command_unless_they_were_told_to_stop(
+    tmp_path, monkeypatch, nodes, told, steps
 ) -> None:
     seen = []
 
     def follow(commands: object, command: list[str], environment: dict[str, str]) -> int:
         folder = Path(command[-1])
-        seen.append(read_json(folder / "job.json")["restarts"])
+        seen.append(folder)
         if told == "launcher":
             os.kill(os.getpid(), signal.SIGUSR1)
         elif told:
             (folder / "stop").write_text("SIGTERM\n" if told == "preempted" else f"{told}\n")
         return 1
 
-    monkeypatch.setattr(launching._Commands, "follow", follow)
+    monkeypatch.setattr(Commands, "follow", follow)
+    monkeypatch.setattr(commands, "is_preempted", lambda: told == "preempted")
     monkeypatch.setattr(launching, "is_preempted", lambda: told == "preempted")
     monkeypatch.setattr(launching, "start_again", lambda: None)
     is_told = told is not None and told != "SIGTERM"
@@ -216,16 +168,7 @@ def test_ranks_of_one_node_start_again_by_their_agent_those_of_several_by_anothe
     with pytest.raises(LingualiftError, match=f"{said}.*newest checkpoint") as caught:
         launch(_job(tmp_path, parallelism="ddp", devices=2, nodes=nodes, restarts=2), srun=["env"])
     assert type(caught.value) is kind
-    assert seen == [within] * steps
-
-
-def test_what_nodes_noted_of_a_command_is_forgotten_at_the_next(tmp_path) -> None:
-    """Else the ranks of another step, started again behind a dead one, would stop as soon as they begin."""
-    note = tmp_path / "stop"
-    with launching._Commands(note) as commands:
-        assert commands.follow(["bash", "-c", f"echo SIGTERM > {note}; exit 3"], dict(os.environ)) == 3
-        assert commands.follow(["bash", "-c", f"! test -e {note}"], dict(os.environ)) == 0
-        assert not commands.told
+    assert len(seen) == steps
 
 
 _AGENT = """
@@ -252,7 +195,7 @@ with listening():
 
 
 def test_a_rank_that_does_not_listen_yet_stops_when_it_does(tmp_path) -> None:
-    write_json({"nodes": 1, "ranks": 1, "restarts": 0, "threads": 1, "name": "0"}, tmp_path / "job.json")
+    write_json({"nodes": 1, "ranks": 1, "threads": 1, "name": "0"}, tmp_path / "job.json")
     command = [sys.executable, "-c", _AGENT, str(tmp_path), _RANK]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -265,10 +208,41 @@ def test_a_rank_that_does_not_listen_yet_stops_when_it_does(tmp_path) -> None:
     assert (tmp_path / "stop").read_text() == "SIGTERM\n"
 
 
+# A rank that waits for one that is not there, in a library that hears of no signal.
+_JOINING = """
+import signal, sys, threading
+from pathlib import Path
+from lingualift import launching, parallelism
+from lingualift.interruptions import SIGNALS
+
+def join_world():
+    print("joining", flush=True)
+    lock = threading.Lock()
+    while lock.acquire():
+        pass
+
+signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+parallelism.join_world = join_world
+launching.run_rank(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_rank_that_waits_for_the_others_dies_of_the_signal(tmp_path, number) -> None:
+    write_json({"job": asdict(_job(tmp_path))}, tmp_path / "job.json")
+    process = subprocess.Popen([sys.executable, "-c", _JOINING, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "joining\n"
+        process.send_signal(number)
+        assert process.wait(timeout=60) == -number
+    finally:
+        process.kill()
+
+
 def test_a_rank_that_is_started_behind_the_signal_stops_too(tmp_path, monkeypatch) -> None:
     write_json({"job": asdict(_job(tmp_path))}, tmp_path / "job.json")
     seen = []
-    monkeypatch.setattr(launching, "run", lambda job: seen.append(Stops(None).step_done()))
+    monkeypatch.setattr(launching, "run", lambda *_: seen.append(Stops(None).step_done()))
     assert run_rank(tmp_path) == 0
     (tmp_path / "stop").touch()
     assert run_rank(tmp_path) == 0
@@ -284,11 +258,11 @@ def test_a_job_that_is_out_of_time_or_preempted_is_started_again_behind_its_lock
     monkeypatch.setattr(launching, "is_preempted", lambda: preempted)
     monkeypatch.setattr(launching, "start_again", lambda: locked.append((tmp_path / "state.lock").exists()))
 
-    def run(job: TrainingJob) -> None:
+    def run(job: TrainingJob, world: World | None = None) -> None:
         raise InterruptedTrainingError("stopped", out_of_time=out_of_time)
 
     monkeypatch.setattr(launching, "run", run)
-    monkeypatch.setattr(launching._Commands, "follow", lambda _, command, __: run_rank(Path(command[-1])))
+    monkeypatch.setattr(Commands, "follow", lambda _, command, __: run_rank(Path(command[-1])))
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(InterruptedTrainingError, match="stopped"):
         launch(_job(tmp_path, parallelism=parallelism, devices=1 + (parallelism == "ddp")))
@@ -298,30 +272,29 @@ def test_a_job_that_is_out_of_time_or_preempted_is_started_again_behind_its_lock
 def test_without_srun_the_nodes_of_a_recipe_are_this_one(tmp_path, monkeypatch, caplog) -> None:
     caplog.set_level("WARNING")
     seen = []
-    monkeypatch.setattr(launching._Commands, "follow", lambda _, command, __: seen.append(command) or 1)
+    monkeypatch.setattr(Commands, "follow", lambda _, command, __: seen.append(command) or 1)
     with pytest.raises(LingualiftError, match="ended with status 1"):
-        launch(_job(tmp_path, parallelism="ddp", devices=2, nodes=2), srun=["no-such-srun"])
+        launch(_job(tmp_path, parallelism="ddp", devices=2, nodes=2, restarts=0), srun=["no-such-srun"])
     assert [command[0] for command in seen] == [sys.executable]
     assert "no no-such-srun here" in caplog.text
 
 
 @pytest.mark.parametrize("kind", [LingualiftError, InterruptedTrainingError])
 def test_what_a_rank_says_is_what_the_launcher_says(tmp_path, monkeypatch, kind) -> None:
-    """A rank says it in a file; one that is started again behind that does nothing."""
+    """A rank says it in a file."""
     job, calls = _job(tmp_path, parallelism="ddp", devices=2), []
 
-    def run(job: TrainingJob) -> None:
+    def run(job: TrainingJob, world: World) -> None:
         calls.append(job)
         raise kind("as it is")
 
     def follow(commands: object, command: list[str], environment: dict[str, str]) -> int:
-        folder = Path(command[-1])
-        assert run_rank(folder) == (0 if kind is InterruptedTrainingError else 1)
-        assert run_rank(folder) == 0
-        return 0
+        status = run_rank(Path(command[-1]))
+        assert status == (0 if kind is InterruptedTrainingError else 1)
+        return status
 
     monkeypatch.setattr(launching, "run", run)
-    monkeypatch.setattr(launching._Commands, "follow", follow)
+    monkeypatch.setattr(Commands, "follow", follow)
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(kind, match="as it is"):
         launch(job)
@@ -329,16 +302,59 @@ def test_what_a_rank_says_is_what_the_launcher_says(tmp_path, monkeypatch, kind)
     assert not list(tmp_path.iterdir())
 
 
+def test_where_a_rank_cannot_write_down_why_it_ends_none_starts_again(tmp_path, monkeypatch, caplog) -> None:
+    """On a full disk, that is: they would fail alike."""
+    seen = []
+
+    def run(job: TrainingJob, world: World) -> None:
+        raise LingualiftError("the disk is full")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def follow(commands: object, command: list[str], environment: dict[str, str]) -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr(launching, "write_json", full)
+            seen.append(run_rank(Path(command[-1])))
+        return seen[-1]
+
+    monkeypatch.setattr(launching, "run", run)
+    monkeypatch.setattr(Commands, "follow", follow)
+    with pytest.raises(LingualiftError, match=r"could not write down why in .*state\.launch: the log above"):
+        launch(_job(tmp_path, parallelism="ddp", devices=2))
+    # Of several tasks, srun has the highest status; one that a signal ended has 128 and its number.
+    assert len(seen) == 1 and 128 + signal.SIGRTMAX < seen[0] < 256
+    assert "the disk is full (and this could not be written down" in caplog.text
+
+
+_STUBS = """
+import sys
+from pathlib import Path
+from lingualift import launching
+sys.executable = sys.argv[2]
+sys.exit(launching.run_node(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize(("status", "given"), [(7, 1), (launching._NO_VERDICT, launching._NO_VERDICT)])
+def test_a_node_passes_on_that_its_ranks_could_not_write_down_why_they_ended(tmp_path, status, given) -> None:
+    write_json({"nodes": 1, "ranks": 2, "threads": 1, "name": "0"}, tmp_path / "job.json")
+    rank = tmp_path / "rank"
+    rank.write_text(f"#!/bin/bash\nexit {status}\n")
+    rank.chmod(0o755)
+    assert subprocess.run([sys.executable, "-c", _STUBS, str(tmp_path), str(rank)], check=False).returncode == given
+
+
 def test_ranks_that_end_without_a_word(tmp_path, monkeypatch) -> None:
     names = []
     monkeypatch.setattr(
-        launching._Commands,
+        Commands,
         "follow",
         lambda _, command, __: names.append(read_json(Path(command[-1]) / "job.json")) or 1,
     )
     for _ in range(2):
         with pytest.raises(LingualiftError, match=r"ended with status 1.*goes on from the newest checkpoint"):
-            launch(_job(tmp_path, parallelism="ddp", devices=2))
+            launch(_job(tmp_path, parallelism="ddp", devices=2, restarts=0))
     # Each start meets elsewhere.
     assert names[0]["name"] != names[1]["name"]
 
@@ -393,6 +409,39 @@ def _workers(process: subprocess.Popen) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             found += [child] * ("lingualift.train_worker" in child.cmdline())
     return found
+
+
+def _as_rank(job: TrainingJob, *, world: World) -> None:
+    launching.run(job, world)
+
+
+@pytest.mark.slow
+def test_a_dead_rank_of_one_node_costs_what_is_behind_the_checkpoint(tmp_path) -> None:
+    """All ranks start again, from the newest checkpoint, and end with the weights of those that were never killed."""
+    tokenizer = tiny.tokenizer(tmp_path / "tokenizer")
+    blocks = tiny.text_blocks(tmp_path / "blocks", tokenizer, tiny.sentences(120, seed=5))
+
+    def job(name: str) -> TrainingJob:
+        recipe = {"checkpoint_every": 10, "log_every": 5, "parallelism": "ddp", "devices": 2}
+        given = {"blocks": str(blocks), "tokenizer": str(tmp_path / "tokenizer")}
+        scratch = tiny.scratch().model_dump(mode="json")
+        return replace(_job(tmp_path / name, **recipe), **given, scratch=scratch)
+
+    log = tmp_path / "log"
+    process = subprocess.Popen([sys.executable, "-c", _LAUNCHER, json.dumps(asdict(job("broken"))), "", str(log)])
+    try:
+        _until(lambda: list(tmp_path.glob("broken/state/*/checkpoint-*/complete.json")), process, log)
+        first = _workers(process)
+        assert len(first) == 2
+        first[1].kill()
+        assert process.wait(timeout=180) == 0, log.read_text()
+    finally:
+        process.kill()
+    assert len(re.findall("the ranks ended with status 1; they start again, 2 more", log.read_text())) == 1
+    assert len(re.findall("going on from .*/checkpoint-", log.read_text())) == 1
+    train_ranks(2, _as_rank, job=job("whole"))
+    one, other = (tmp_path / name / "model" / "model.safetensors" for name in ("broken", "whole"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.slow

@@ -1,13 +1,12 @@
-"""Training through signals, the end of a job's time, a full disk: each ends with the weights of an unbroken run."""
+"""Training through signals, the end of a job's time, losses that are no numbers, corrupted checkpoints of several ranks."""
 
+import contextlib
 import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from lingualift.errors import LingualiftError
 from lingualift.interruptions import InterruptedTrainingError, Stops
 from lingualift.tokenization import load_tokenizer
 from lingualift.trainer import BlockTrainer
-from lingualift.training import LOG, train
+from lingualift.training import LOG, load_model, train
 
 SEED = 3
 RECIPE = {"epochs": 10, "max_steps": 14, "checkpoint_every": 5, "log_every": 4, "schedule": "cosine"}
@@ -158,73 +157,6 @@ def test_a_job_that_measures_the_held_out_loss_stops_before_there_is_no_time_for
     assert stops.margin >= 0.2 + 2 * stops.writing
 
 
-def _mount(folder: Path, options: str) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True, capture_output=True)
-
-
-# Where not everybody may mount, a user may in a name space of its own.
-_OWN_MOUNTS = ("unshare", "--map-root-user", "--mount")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path | None]:
-    """A folder that is a file system of its own; None where there cannot be one but under ``_OWN_MOUNTS``."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        _mount(folder, "size=1k")
-    except (OSError, subprocess.CalledProcessError):
-        mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder)]
-        if "OWN_MOUNTS" in os.environ or not _works([*_OWN_MOUNTS, *mount]):
-            pytest.skip("no file system can be mounted here")
-        yield None
-        return
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def _works(command: list[str]) -> bool:
-    try:
-        return not subprocess.run(command, capture_output=True, check=False).returncode
-    except OSError:
-        return False
-
-
-def _run_apart(request: pytest.FixtureRequest, folder: Path) -> None:
-    """Run a test in a process that may mount; its files come into a folder."""
-    here = [f"--basetemp={folder}", f"{__file__}::{request.node.name}"]
-    command = [*_OWN_MOUNTS, sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", *here]
-    done = subprocess.run(command, env={**os.environ, "OWN_MOUNTS": "1"}, capture_output=True, text=True, check=False)
-    assert not done.returncode and "1 passed" in done.stdout, done.stdout + done.stderr
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*"))
-
-
-# Into the weights, the optimiser's state, and all but the last files.
-@pytest.mark.parametrize("room", [1.1, 1.6, 1.97])
-def test_a_full_disk_leaves_the_checkpoint_before(
-    given, tmp_path, unbroken, monkeypatch, small_disk, room, request
-) -> None:
-    if small_disk is None:
-        return _run_apart(request, tmp_path / "apart")
-    with monkeypatch.context() as patch:
-        _at(patch, 7, lambda loss: os.kill(os.getpid(), signal.SIGTERM) or loss)
-        with pytest.raises(InterruptedTrainingError):
-            _train(given, tmp_path / "trial")
-    (checkpoint,) = (tmp_path / "trial/state").glob("*/checkpoint-5")
-    subprocess.run(["mount", "-o", f"remount,size={int(_size(checkpoint) * room)}", str(small_disk)], check=True)
-    with pytest.raises(LingualiftError, match=r"disk is full: checkpoint .*/checkpoint-10 could not be written"):
-        _train(given, tmp_path, state=small_disk / "state")
-    (state,) = (small_disk / "state").iterdir()
-    assert {path.name for path in state.glob("checkpoint-*")} == {"checkpoint-5"}
-    assert newest_valid(state) == state / "checkpoint-5"
-    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-    _train(given, tmp_path, state=small_disk / "state")
-    _same_run(tmp_path, unbroken)
-
-
 @pytest.mark.parametrize("stopped", [True, False])
 def test_a_gradient_that_is_not_finite_leaves_no_checkpoint(given, tmp_path, unbroken, monkeypatch, stopped) -> None:
     """The loss of the step is finite and no line of the log is due: weights that are no numbers would be sealed."""
@@ -244,6 +176,35 @@ def test_a_gradient_that_is_not_finite_leaves_no_checkpoint(given, tmp_path, unb
     assert [path.name for path in state.glob("checkpoint-*")] == ["checkpoint-5"]
     _train(given, tmp_path)
     _same_run(tmp_path, unbroken)
+
+
+def _nan_gradient(loss: torch.Tensor) -> torch.Tensor:
+    loss.register_hook(lambda gradient: gradient * math.nan)
+    return loss
+
+
+def _said(given: Path, step: int, **more: float) -> str:
+    """The end of the message that names a step's blocks."""
+    data = PackedBlocks(given / "blocks", batch=4, epochs=10, max_steps=14, seed=SEED, **more)
+    return f"blocks of step {step}, numbers {', '.join(map(str, data.numbers_of_step(step)))}"
+
+
+@pytest.mark.parametrize("every", [4, 10])
+def test_of_a_gradient_that_is_not_finite_its_own_step_is_named(given, tmp_path, monkeypatch, every) -> None:
+    """The losses of the steps behind it are not finite either; all are looked at when the next line of the log is due."""
+    _at(monkeypatch, 3, _nan_gradient)
+    with pytest.raises(LingualiftError, match="the gradient is not finite at step 3 of 14: training stopped") as caught:
+        _train(given, tmp_path, log_every=every, checkpoint_every=10)
+    assert str(caught.value).endswith(_said(given, 3))
+
+
+def test_of_a_held_out_loss_that_is_not_finite_the_step_that_made_it_so_is_named(given, tmp_path, monkeypatch) -> None:
+    _at(monkeypatch, 3, _nan_gradient)
+    evaluation = {"share": 0.3, "every": 4}
+    said = "the held-out loss is not finite at step 4 of 14, nor is the gradient of step 3: training stopped"
+    with pytest.raises(LingualiftError, match=said) as caught:
+        _train(given, tmp_path, log_every=100, checkpoint_every=100, evaluation=evaluation)
+    assert str(caught.value).endswith(_said(given, 3, held_out=0.3))
 
 
 def _spoil(given: Path, out: Path, *, world, rank: int) -> None:
@@ -321,3 +282,48 @@ def test_ranks_stop_together(given, tmp_path, unbroken) -> None:
     train_ranks(2, _train, given=given, out=tmp_path, parallelism="ddp", devices=2)
     logs = [{line["step"]: line["loss"] for line in _log(folder)} for folder in (tmp_path, unbroken)]
     assert logs[0] == pytest.approx(logs[1], abs=1e-5)
+
+
+# Corrupted checkpoints of several ranks
+
+
+def _go_on(given: Path, out: Path, *, world, stop: int | None = None, **recipe) -> None:
+    """Train as one of two ranks, and note at which step; break off at another."""
+    original, first = BlockTrainer.compute_loss, out / f"first-{world.rank}"
+    first.unlink(missing_ok=True)
+
+    def compute_loss(self, *args, **kwargs):
+        if not first.exists():
+            first.write_text(str(self.state.global_step))
+        if self.state.global_step == stop:
+            raise KeyboardInterrupt
+        return original(self, *args, **kwargs)
+
+    BlockTrainer.compute_loss = compute_loss
+    with contextlib.suppress(KeyboardInterrupt):
+        _train(given, out, world=world, devices=2, **recipe)
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "part"),
+    [
+        ("fsdp", "pytorch_model_fsdp_0/__1_0.distcp"),
+        pytest.param("zero2", "global_step10/*zero_pp_rank_1_*optim_states.pt", marks=pytest.mark.slow),
+    ],
+)
+def test_of_a_corrupted_part_of_one_rank_all_leave_the_checkpoint_out(
+    given, tmp_path, unbroken, parallelism, part
+) -> None:
+    train_ranks(2, _go_on, given=given, out=tmp_path, stop=11, parallelism=parallelism)
+    (state,) = (tmp_path / "state").iterdir()
+    assert newest_valid(state) == state / "checkpoint-10"
+    (path,) = (state / "checkpoint-10").glob(part)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    train_ranks(2, _go_on, given=given, out=tmp_path, parallelism=parallelism)
+    assert [(tmp_path / f"first-{rank}").read_text() for rank in range(2)] == ["5", "5"]
+    logs = [{line["step"]: line["loss"] for line in _log(folder)} for folder in (tmp_path, unbroken)]
+    assert logs[0] == pytest.approx(logs[1], abs=1e-5)
+    one, other = (load_model(folder / "model").state_dict() for folder in (tmp_path, unbroken))
+    assert all(torch.allclose(value, other[name], atol=1e-4) for name, value in one.items())

@@ -440,6 +440,50 @@ def test_waiting_for_data_is_reading_it_not_copying_it_to_a_device(tmp_path, tok
     assert (log[1]["step"], log[1]["data_wait_share"]) == (5, round(4 * 6 / (4 * (6 + 100 + 50)), 4))
 
 
+@pytest.fixture
+def account(tmp_path, monkeypatch):
+    """Logs a line: at a step, after so many seconds, with so many spent waiting here and at the slowest rank."""
+    clock, timed = SimpleNamespace(now=7.0), SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    slowest = SimpleNamespace(highest=lambda own: max(own, round(1e6 * slowest.waited)), waited=0.0)
+    watched = SimpleNamespace(timed=timed, world=slowest, block=16, checkpoint_seconds=0.0)
+    log = callbacks.JsonLog(tmp_path / LOG, watched)
+    args = SimpleNamespace(train_batch_size=2, gradient_accumulation_steps=1, world_size=2)
+    log.on_train_begin(args, SimpleNamespace(global_step=1000), None)
+
+    def line(step: int, seconds: float, *, own: float, other: float = 0.0) -> float:
+        clock.now += seconds
+        timed.seconds += own
+        slowest.waited = other
+        state = SimpleNamespace(global_step=step, max_steps=5000, is_world_process_zero=True)
+        log.on_log(args, state, None, logs={"loss": 1.0})
+        return json.loads((tmp_path / LOG).read_text().splitlines()[-1])["data_wait_share"]
+
+    return line
+
+
+def test_waiting_for_data_is_that_of_the_rank_that_waits_longest(account) -> None:
+    assert account(1010, 20.0, own=1.0, other=4.0) == 0.2
+    assert account(1020, 20.0, own=2.0, other=1.0) == 0.1
+
+
+def test_who_waits_for_data_too_long_is_told_so_once(account, caplog) -> None:
+    """Not of the first hundred steps, nor of a share that most of the time is low."""
+    with caplog.at_level(logging.WARNING):
+        account(1050, 50.0, own=5.0)
+        account(1099, 50.0, own=0.0)
+        assert not caplog.messages
+        # 5 of 250 s; then 6 of 300 s, all of them 2 %.
+        account(1249, 150.0, own=0.0)
+        account(1299, 50.0, own=0.5, other=1.0)
+        assert not caplog.messages
+        account(1309, 10.0, own=2.0)
+        account(1319, 10.0, own=9.0)
+    (said,) = caplog.messages
+    # 8 of 310 s
+    assert said.startswith("2.6 % of the time so far, 8 of 310 s, was spent waiting for data")
+
+
 # Recipes
 
 
